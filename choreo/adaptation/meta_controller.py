@@ -1,0 +1,60 @@
+"""The meta-controller: a policy whose actions are codes (paper section 3.3)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from choreo.imagination import ActorCritic, ImaginationConfig, Trajectory
+from choreo.imagination.actor_critic import condition
+
+
+@dataclass(frozen=True)
+class AdaptationConfig:
+    """Settings of fine-tuning."""
+
+    entropy: float = 1e-4
+    """Entropy bonus of the selector. [authors]"""
+    skill_steps: int = 125
+    """Steps for which a random code is kept before the reward is found. [authors]"""
+    reward_threshold: float = 1e-4
+    """Reward above which a task counts as found. [authors]"""
+
+
+class MetaController(nn.Module):
+    """Selects a code in every state; the skill policy acts on it.
+
+    The selector learns by REINFORCE, the skill policy through the dynamics of the model, both on
+    the returns of one imagined batch and with one critic on the features.
+    """
+
+    def __init__(
+        self, feat_size: int, codes: int, imagination: ImaginationConfig, config: AdaptationConfig
+    ) -> None:
+        super().__init__()
+        self.selector = ActorCritic(
+            feat_size, 0, codes, imagination, "code", "reinforce", config.entropy
+        )
+
+    def decide(
+        self, skill_actor: nn.Module, feat: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Sample a code and the skill policy's action for features (N, F)."""
+        code = self.selector.actor(feat).sample(generator).detach()
+        return skill_actor(condition(feat, code)).sample(generator), code
+
+    def losses(
+        self, trajectory: Trajectory, reward: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses of selector, critic and skill policy for rewards (H + 1, N)."""
+        if trajectory.choice is None:
+            raise ValueError("the meta-controller needs a trajectory that holds the chosen codes")
+        feat, weight = trajectory.feat, trajectory.weight
+        target, value = self.selector.target(feat, reward, trajectory.discount)
+        selector, metrics = self.selector.actor_loss(
+            feat, trajectory.choice, target.detach(), value, weight
+        )
+        critic, critic_metrics = self.selector.critic_loss(feat, target, weight)
+        skill_actor = -(weight[:-2].detach() * target[1:]).mean()
+        losses = {"selector": selector, "critic": critic, "skill_actor": skill_actor}
+        return losses, metrics | critic_metrics

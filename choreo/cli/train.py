@@ -1,0 +1,94 @@
+"""`choreo pretrain`, `choreo finetune` and `choreo demo`."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import tyro
+
+from choreo.agent import AgentConfig, find_checkpoint
+from choreo.config import FinetuneConfig, PresetName, PretrainConfig, RunConfig
+from choreo.demo import DemoConfig, run_demo
+from choreo.presets import apply_preset
+from choreo.record import RunFolder, checkpoint
+from choreo.runtime import keep_memory
+from choreo.training import finetune as run_finetune
+from choreo.training import pretrain as run_pretrain
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def pretrain(arguments: list[str]) -> None:
+    """`choreo pretrain`."""
+    default = PretrainConfig(env=cast(str, tyro.MISSING))
+    config = parse(default, arguments)
+    keep_memory()
+    _tell(run_pretrain(config))
+
+
+def finetune(arguments: list[str]) -> None:
+    """`choreo finetune`: settings come from the run that --from names, then from the options."""
+    default = FinetuneConfig(env=cast(str, tyro.MISSING))
+    source = option(arguments, "from")
+    if source is not None:
+        default = settings_of(Path(source), default)
+    config = parse(default, arguments)
+    keep_memory()
+    _tell(run_finetune(config))
+
+
+def demo(arguments: list[str]) -> None:
+    """`choreo demo`."""
+    config = tyro.cli(DemoConfig, args=arguments, prog="choreo demo")
+    keep_memory()
+    print(run_demo(config))
+
+
+def parse(default: Config, arguments: list[str]) -> Config:
+    """Options on top of the preset they name."""
+    preset = option(arguments, "preset")
+    if preset is not None:
+        default = apply_preset(default, cast(PresetName, preset))
+    return tyro.cli(
+        type(default),
+        default=default,
+        args=arguments,
+        prog=f"choreo {default.command}",
+    )
+
+
+def option(arguments: list[str], name: str) -> str | None:
+    """Value of `--name value` or `--name=value`, before everything else is parsed."""
+    for position, argument in enumerate(arguments):
+        if argument == f"--{name}" and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith(f"--{name}="):
+            return argument.split("=", 1)[1]
+    return None
+
+
+def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
+    """The default with the preset and the network sizes of the run it starts from."""
+    folder = find_checkpoint(source)
+    agent = AgentConfig.from_json(checkpoint.load_state(folder)["agent"]["config"])
+    run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
+    if run is not None:
+        default = with_settings(default, RunFolder(run).config())
+    return replace(
+        default, model=agent.model, imagination=agent.imagination, skills=agent.skills
+    )
+
+
+def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfig:
+    """The default with the preset, the optimiser and the batches of an earlier run."""
+    default = apply_preset(default, run["preset"])
+    changes: dict[str, Any] = {"seed": run["seed"], "device": run["device"]}
+    for group in ("optimizer", "training", "replay", "logging"):
+        kind = type(getattr(default, group))
+        known = {field.name for field in fields(kind)}
+        changes[group] = kind(**{k: v for k, v in run[group].items() if k in known})
+    return replace(default, **changes)
+
+
+def _tell(run: RunFolder) -> None:
+    print(f"done: {run.path}")

@@ -1,0 +1,58 @@
+"""The one interface that every environment has."""
+
+import abc
+from dataclasses import dataclass
+
+import numpy as np
+
+from choreo.envs.spaces import EnvSpec
+
+
+@dataclass(slots=True)
+class TimeStep:
+    """What one reset or agent step gave.
+
+    `observation` holds one array per key of `EnvSpec.observations`; `reward` is summed over the
+    action repeat and 0 on reset. An episode cut by a time limit has `is_last` and not
+    `is_terminal`.
+    """
+
+    observation: dict[str, np.ndarray]
+    reward: float
+    is_first: bool
+    is_last: bool
+    is_terminal: bool
+
+
+class Environment(abc.ABC):
+    """An environment at the pace of the agent: actions in [-1, 1], one key per observation.
+
+    `reset(seed)` fully determines what follows: the same seed and the same actions give bitwise
+    the same `TimeStep`s, after any other episodes and in any process. Resume relies on it.
+    """
+
+    spec: EnvSpec
+
+    @abc.abstractmethod
+    def reset(self, seed: int) -> TimeStep:
+        """Start an episode that `seed` (0 <= seed < 2**63) determines."""
+
+    @abc.abstractmethod
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Act with `action` (A,) in [-1, 1] for `spec.action_repeat` frames or to the end.
+
+        Raises `NotFinite` when the simulator gives NaN or infinity, `ValueError` for an action
+        of another shape or outside [-1, 1] by more than 1e-5, or without an open episode.
+        """
+
+    @abc.abstractmethod
+    def coordinates(self) -> np.ndarray:
+        """Return the values (C,) float64 that `spec.coordinates` names."""
+
+    @abc.abstractmethod
+    def render(self, height: int, width: int) -> np.ndarray:
+        """Draw the present state as uint8 (H, W, 3); raises `RendererUnavailable`."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Free the simulator; a second call does nothing."""

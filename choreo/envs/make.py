@@ -1,0 +1,171 @@
+"""From an id to an environment, and from a wrong id to the nearest right ones."""
+
+import difflib
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from choreo.envs import rendering
+from choreo.envs.base import Environment
+from choreo.envs.simulated import SimulatedEnvironment, Simulator
+from choreo.errors import EnvironmentMismatch, UsageError
+
+# A domain alone stands for this task, as the authors of Choreographer pre-train
+# (github.com/mazpie/choreographer, dmc_benchmark.py).
+DOMAIN_TASKS = {
+    "walker": "walker_stand",
+    "quadruped": "quadruped_walk",
+    "jaco": "jaco_reach_top_left",
+    "jaco_fixed": "jaco_fixed_reach_top_left",
+}
+_TARGETS = ("top_left", "top_right", "bottom_left", "bottom_right")
+URLB_TASKS = (
+    *(f"walker_{task}" for task in ("stand", "walk", "run", "flip")),
+    *(f"quadruped_{task}" for task in ("stand", "walk", "run", "jump")),
+    *(f"jaco_reach_{target}" for target in _TARGETS),
+)
+EXORL_TASKS = tuple(f"jaco_fixed_reach_{target}" for target in _TARGETS)
+
+
+def make(
+    id: str,
+    obs: Literal["states", "pixels"] = "states",
+    action_repeat: int | None = None,
+    time_limit: int | None = None,
+) -> Environment:
+    """Make the environment that `id` names.
+
+    Ids: a URLB domain (`walker`: the task it is pre-trained on), a URLB task (`walker_run`),
+    ExORL's jaco with a fixed, unobserved target (`jaco_fixed_reach_top_left`), a dm_control suite
+    task (`dmc:point_mass-easy`), a Gymnasium id (`gym:Pendulum-v1`) or `module:factory`, a
+    function without arguments that returns a gymnasium.Env, a dm_env.Environment or an
+    `Environment` of this library. `action_repeat` is 1 frame per agent step when not given;
+    `time_limit`, in agent steps, replaces the environment's own. A factory's own limit cannot
+    be lifted and the shorter one counts.
+
+    Raises `UsageError` for an unknown id and `EnvironmentMismatch` for one that does not fit.
+    """
+    if obs != "states":
+        raise UsageError(f"obs={obs!r} is not built yet; use obs='states'")
+    if ":" in id and not id.startswith(("dmc:", "gym:")):
+        made = _call_factory(id)
+        if isinstance(made, Environment):
+            return _unchanged(id, made, action_repeat, time_limit)
+        simulator = _wrap_foreign(id, made)
+    else:
+        simulator = _make_known(id, time_limited=time_limit is None)
+    repeat = 1 if action_repeat is None else action_repeat
+    return SimulatedEnvironment(id, simulator, repeat, time_limit)
+
+
+def list_environments() -> dict[str, list[str]]:
+    """Return the ids that can be made without code of one's own, by family."""
+    from choreo.envs import gym
+
+    return {
+        "urlb": [*DOMAIN_TASKS, *URLB_TASKS],
+        "exorl": list(EXORL_TASKS),
+        "dmc": [f"dmc:{name}" for name in _dmc().suite_tasks()],
+        "gym": [f"gym:{name}" for name in gym.continuous_ids()],
+    }
+
+
+def _make_known(id: str, time_limited: bool) -> Simulator:
+    if id.startswith("gym:"):
+        return _make_gym(id, time_limited)
+    if id.startswith("dmc:"):
+        return _make_suite(id, time_limited)
+    if id == "mw" or id.startswith("mw_"):
+        raise UsageError(f"Meta-World ({id}) is not built yet.")
+    return _make_urlb(id, DOMAIN_TASKS.get(id, id), time_limited)
+
+
+def _make_urlb(id: str, task: str, time_limited: bool) -> Simulator:
+    if task not in URLB_TASKS and task not in EXORL_TASKS:
+        raise _unknown(id)
+    with rendering.without_renderer():
+        from choreo.envs import urlb
+    domain, rest = task.split("_", 1)
+    if domain == "walker":
+        return urlb.make_walker(id, rest, time_limited)
+    if domain == "quadruped":
+        return urlb.make_quadruped(id, rest, time_limited)
+    fixed_site = rest.startswith("fixed_")
+    target = rest.removeprefix("fixed_").removeprefix("reach_")
+    return urlb.make_jaco(id, target, fixed_site, time_limited)
+
+
+def _make_suite(id: str, time_limited: bool) -> Simulator:
+    name = id.removeprefix("dmc:")
+    dmc = _dmc()
+    if name not in dmc.suite_tasks():
+        raise _unknown(id)
+    domain, task = name.split("-", 1)
+    return dmc.suite_simulator(id, domain, task, time_limited)
+
+
+def _make_gym(id: str, time_limited: bool) -> Simulator:
+    from choreo.envs import gym
+
+    with rendering.without_renderer():
+        environment = gym.make_gym(id.removeprefix("gym:"), time_limited)
+    return gym.GymSimulator(id, environment)
+
+
+def _dmc() -> Any:
+    with rendering.without_renderer():
+        from choreo.envs import dmc
+    return dmc
+
+
+def _call_factory(id: str) -> Any:
+    """Import the module, also from the working directory, and call the factory."""
+    module_name, factory_name = id.split(":", 1)
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise _unknown(id, f" (no module '{error.name}')") from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise UsageError(f"{id}: the module '{module_name}' has no function '{factory_name}'")
+    return factory()
+
+
+def _wrap_foreign(id: str, made: Any) -> Simulator:
+    import gymnasium
+
+    if isinstance(made, gymnasium.Env):
+        from choreo.envs import gym
+
+        return gym.GymSimulator(id, made)
+    dmc = _dmc()
+    import dm_env
+
+    if isinstance(made, dm_env.Environment):
+        return dmc.DmSimulator(id, made)
+    raise EnvironmentMismatch(
+        f"{id} returned a {type(made).__name__}; wanted a gymnasium.Env, a dm_env.Environment or"
+        " a choreo.envs.Environment."
+    )
+
+
+def _unchanged(
+    id: str, made: Environment, action_repeat: int | None, time_limit: int | None
+) -> Environment:
+    if action_repeat not in (None, made.spec.action_repeat) or time_limit is not None:
+        raise UsageError(
+            f"{id} returned a choreo Environment, which has its own action repeat and time limit;"
+            " set them in the factory."
+        )
+    return made
+
+
+def _unknown(id: str, detail: str = "") -> UsageError:
+    known = [name for names in list_environments().values() for name in names]
+    near = difflib.get_close_matches(id, known, n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(near)}?" if near else "`choreo env list` shows all."
+    return UsageError(f"unknown environment '{id}'{detail}; {hint}")

@@ -1,0 +1,159 @@
+"""One process per environment, spoken to over a socket that dies with either side."""
+
+import os
+import socket
+import subprocess
+import sys
+import weakref
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from choreo import errors
+from choreo.envs.spaces import EnvSpec
+from choreo.envs.vector import StepBatch, VectorEnv, stack
+from choreo.envs.worker import receive, send, unpack
+from choreo.errors import ChoreoError
+
+_EXIT_SECONDS = 5.0
+
+
+class ProcessVector(VectorEnv):
+    """Steps N environments at once, each in a fresh Python process that imports no torch.
+
+    The workers are started as commands and not by `multiprocessing`, so that the user's script is
+    not run again in each. They end with their parent, however that ends. A worker that dies
+    raises a `ChoreoError` that names it and closes the vector.
+    """
+
+    def __init__(self, id: str, num: int, **options: Any) -> None:
+        self.num = num
+        self._id = id
+        self._workers = [_Worker(id, index) for index in range(num)]
+        self._finalizer = weakref.finalize(self, _end_all, self._workers)
+        try:
+            specs = self._ask_all([("make", id, options)] * num)
+        except ChoreoError:
+            self.close()
+            raise
+        self.spec: EnvSpec = specs[0]
+
+    @property
+    def process_ids(self) -> list[int]:
+        """Process numbers of the workers, in the order of the environments."""
+        return [worker.process.pid for worker in self._workers]
+
+    def step(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> StepBatch:
+        actions = np.ascontiguousarray(actions, dtype=np.float32)
+        requests = [
+            ("reset", int(seeds[index])) if reset[index] else ("step", actions[index].tobytes())
+            for index in range(self.num)
+        ]
+        return stack([unpack(packed, self.spec) for packed in self._ask_all(requests)])
+
+    def coordinates(self) -> np.ndarray:
+        return np.stack(self._ask_all([("coordinates",)] * self.num))
+
+    def render(self, index: int, height: int, width: int) -> np.ndarray:
+        try:
+            self._workers[index].send(("render", height, width))
+            return _value(self._workers[index].receive())
+        except _WorkerDied as error:
+            self.close()
+            raise ChoreoError(str(error)) from error
+
+    def close(self) -> None:
+        self._finalizer()
+
+    def _ask_all(self, requests: list[tuple[Any, ...]]) -> list[Any]:
+        """Send all, then receive all, so that the workers run at the same time."""
+        try:
+            for worker, request in zip(self._workers, requests, strict=True):
+                worker.send(request)
+            replies = [worker.receive() for worker in self._workers]
+        except _WorkerDied as error:
+            self.close()
+            raise ChoreoError(str(error)) from error
+        return [_value(reply) for reply in replies]
+
+
+class _WorkerDied(Exception):
+    """The process at the other end is gone."""
+
+
+class _Worker:
+    """The parent's end of one worker process."""
+
+    def __init__(self, id: str, index: int) -> None:
+        self._name = f"environment {index} ({id})"
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "choreo.envs.worker", str(theirs.fileno())]
+            self.process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=_environment(), stdin=subprocess.DEVNULL
+            )
+        self._connection = Connection(ours.detach())
+
+    def send(self, request: tuple[Any, ...]) -> None:
+        try:
+            send(self._connection, request)
+        except OSError as error:
+            raise _WorkerDied(self._obituary()) from error
+
+    def receive(self) -> tuple[Any, ...]:
+        try:
+            return receive(self._connection)
+        except (EOFError, OSError) as error:
+            raise _WorkerDied(self._obituary()) from error
+
+    def hang_up(self) -> None:
+        """Close the socket, on which the worker ends by itself."""
+        self._connection.close()
+
+    def end(self) -> None:
+        """Wait for the worker to end and kill it when it does not."""
+        try:
+            self.process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _obituary(self) -> str:
+        if self._connection.closed:
+            return f"the worker of {self._name} is closed; make a new vector"
+        try:
+            code = self.process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"the worker of {self._name}, process {self.process.pid}, hung up"
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return (
+            f"the worker of {self._name}, process {self.process.pid}, {how}. If the machine ran out"
+            " of memory, use fewer environments; start the command again to resume."
+        )
+
+
+def _end_all(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.hang_up()
+    for worker in workers:
+        worker.end()
+
+
+def _environment() -> dict[str, str]:
+    """Return the parent's environment with its import path and one thread for arithmetic."""
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def _value(reply: tuple[Any, ...]) -> Any:
+    """Return what a worker gave, or raise its error under the same class."""
+    kind, *rest = reply
+    if kind == "value":
+        return rest[0]
+    class_name, message = rest
+    error_class = getattr(errors, class_name, ValueError if class_name == "ValueError" else None)
+    if error_class is None:
+        raise ChoreoError(f"an environment's process failed:\n{message}")
+    raise error_class(message)

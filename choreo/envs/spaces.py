@@ -1,0 +1,84 @@
+"""What an environment shows and accepts, as plain data that a checkpoint can hold."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Shape and dtype of one observation: a float32 vector (D,) or a uint8 image (C, H, W)."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """Everything an agent, a replay and a checkpoint need to know of an environment.
+
+    `action_low` and `action_high` are the environment's own bounds; agents act in [-1, 1].
+    `episode_steps` is the time limit in agent steps and `step_seconds` the simulated time of one
+    agent step; both are None when unknown. `coordinates` names the entries of
+    `Environment.coordinates()`.
+    """
+
+    id: str
+    observations: dict[str, ArraySpec]
+    action_size: int
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    action_repeat: int
+    episode_steps: int | None
+    coordinates: tuple[str, ...]
+    step_seconds: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists, numbers and strings."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "EnvSpec":
+        """Return the spec that `to_json` wrote, also after a round trip through text."""
+        observations = {
+            key: ArraySpec(tuple(spec["shape"]), spec["dtype"])
+            for key, spec in data["observations"].items()
+        }
+        tuples = {name: tuple(data[name]) for name in ("action_low", "action_high", "coordinates")}
+        return cls(**{**data, **tuples, "observations": observations})
+
+    def compatible_with(self, other: "EnvSpec") -> list[str]:
+        """Return a sentence for each difference in observations or actions; empty when they fit."""
+        return [*self._observation_differences(other), *self._action_differences(other)]
+
+    def _observation_differences(self, other: "EnvSpec") -> list[str]:
+        sentences = []
+        for key in sorted(self.observations.keys() | other.observations.keys()):
+            mine, theirs = self.observations.get(key), other.observations.get(key)
+            if mine is None:
+                sentences.append(f"{other.id} has the observation '{key}', {self.id} has not.")
+            elif theirs is None:
+                sentences.append(f"{self.id} has the observation '{key}', {other.id} has not.")
+            elif mine != theirs:
+                sentences.append(
+                    f"The observation '{key}' is {mine} in {self.id} and {theirs} in {other.id}."
+                )
+        return sentences
+
+    def _action_differences(self, other: "EnvSpec") -> list[str]:
+        if self.action_size != other.action_size:
+            return [
+                f"{self.id} takes {self.action_size} action values, "
+                f"{other.id} takes {other.action_size}."
+            ]
+        sentences = []
+        if (self.action_low, self.action_high) != (other.action_low, other.action_high):
+            sentences.append(f"The action bounds of {self.id} and {other.id} differ.")
+        if self.action_repeat != other.action_repeat:
+            sentences.append(
+                f"{self.id} repeats each action {self.action_repeat} times, "
+                f"{other.id} {other.action_repeat} times."
+            )
+        return sentences

@@ -1,0 +1,127 @@
+"""Several environments stepped together, in this process or each in one of its own."""
+
+import abc
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from choreo.envs.base import Environment, TimeStep
+from choreo.envs.make import make
+from choreo.envs.spaces import EnvSpec
+from choreo.errors import UsageError
+
+
+@dataclass(slots=True)
+class StepBatch:
+    """One time step of N environments: `observation[key]` (N, ...), reward (N,) float32."""
+
+    observation: dict[str, np.ndarray]
+    reward: np.ndarray
+    is_first: np.ndarray
+    is_last: np.ndarray
+    is_terminal: np.ndarray
+
+
+class VectorEnv(abc.ABC):
+    """N equal environments with one `step`; use it in a `with` block or call `close`."""
+
+    spec: EnvSpec
+    num: int
+
+    @abc.abstractmethod
+    def step(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> StepBatch:
+        """Reset environment i with seeds[i] where reset[i], else step it with actions[i].
+
+        `actions` (N, A) float32 in [-1, 1], `reset` (N,) bool, `seeds` (N,) int64. Every
+        environment moves before an error of one is raised.
+        """
+
+    @abc.abstractmethod
+    def coordinates(self) -> np.ndarray:
+        """Return the named state coordinates (N, C) float64."""
+
+    @abc.abstractmethod
+    def render(self, index: int, height: int, width: int) -> np.ndarray:
+        """Draw environment `index` as uint8 (H, W, 3)."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Free all environments; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class SerialVector(VectorEnv):
+    """Steps its environments one after the other in this process."""
+
+    def __init__(self, environments: list[Environment]) -> None:
+        if not environments:
+            raise UsageError("a vector needs at least one environment")
+        self._environments = environments
+        self.spec = environments[0].spec
+        self.num = len(environments)
+
+    def step(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> StepBatch:
+        actions = np.asarray(actions, dtype=np.float32)
+        steps = []
+        errors = []
+        for index, environment in enumerate(self._environments):
+            try:
+                steps.append(
+                    environment.reset(int(seeds[index]))
+                    if reset[index]
+                    else environment.step(actions[index])
+                )
+            except Exception as error:  # the others move on first, as they do in processes
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return stack(steps)
+
+    def coordinates(self) -> np.ndarray:
+        return np.stack([environment.coordinates() for environment in self._environments])
+
+    def render(self, index: int, height: int, width: int) -> np.ndarray:
+        return self._environments[index].render(height, width)
+
+    def close(self) -> None:
+        for environment in self._environments:
+            environment.close()
+
+
+def stack(steps: list[TimeStep]) -> StepBatch:
+    """Return the time steps of N environments as one batch of fresh arrays."""
+    return StepBatch(
+        observation={
+            key: np.stack([step.observation[key] for step in steps]) for key in steps[0].observation
+        },
+        reward=np.array([step.reward for step in steps], dtype=np.float32),
+        is_first=np.array([step.is_first for step in steps], dtype=bool),
+        is_last=np.array([step.is_last for step in steps], dtype=bool),
+        is_terminal=np.array([step.is_terminal for step in steps], dtype=bool),
+    )
+
+
+def make_vector(id: str, num: int, parallel: bool, **options: Any) -> VectorEnv:
+    """Make `num` environments; `options` are those of `make`.
+
+    With `parallel` each lives in its own process. Both kinds give bitwise the same data.
+    """
+    if num < 1:
+        raise UsageError(f"a vector needs at least one environment, got {num}")
+    if not parallel:
+        return SerialVector([make(id, **options) for _ in range(num)])
+    from choreo.envs.process import ProcessVector
+
+    return ProcessVector(id, num, **options)

@@ -1,0 +1,33 @@
+"""Errors a user can meet: each says what was found, what was wanted and what to do."""
+
+
+class ChoreoError(Exception):
+    """Something that stops a command; `exit_code` is what the command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(ChoreoError):
+    """The command or an argument cannot be carried out as given; another one can."""
+
+    exit_code = 2
+
+
+class EnvironmentMismatch(UsageError):
+    """An environment does not fit the agent, or cannot be used by any agent."""
+
+
+class NotFinite(ChoreoError):
+    """An environment or a loss gave NaN or infinity."""
+
+
+class CheckpointError(ChoreoError):
+    """A checkpoint is missing, truncated, foreign or of another configuration."""
+
+
+class StorageError(ChoreoError):
+    """Data could not be written, most often because the disk is full."""
+
+
+class RendererUnavailable(ChoreoError):
+    """No headless OpenGL back end can draw a frame on this machine."""

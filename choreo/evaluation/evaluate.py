@@ -1,0 +1,121 @@
+"""Returns of a policy in the real environment, with how sure they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from choreo.agent import Agent, PolicyName
+from choreo.envs import VectorEnv
+from choreo.evaluation.rollouts import Episode, run_episodes
+from choreo.evaluation.scores import Interval, mean_interval
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes of one policy, or of several skills one after the other.
+
+    `steps` and `frames` count all episodes together; `lengths` are in steps.
+    """
+
+    policy: PolicyName
+    episodes: list[Episode]
+    action_repeat: int
+
+    @property
+    def returns(self) -> list[float]:
+        """Return of every episode."""
+        return [episode.return_ for episode in self.episodes]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of every episode."""
+        return [episode.length for episode in self.episodes]
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def interval95(self) -> Interval | None:
+        """Student's t interval of the mean return; None for one episode."""
+        return mean_interval(self.returns)
+
+    @property
+    def steps(self) -> int:
+        """Decisions taken in all episodes."""
+        return sum(self.lengths)
+
+    @property
+    def frames(self) -> int:
+        """Simulator steps in all episodes: steps x action repeat."""
+        return self.steps * self.action_repeat
+
+    def of_skill(self, skill: int) -> "Evaluation":
+        """The part of it that one skill played."""
+        own = [episode for episode in self.episodes if episode.skill == skill]
+        return Evaluation(self.policy, own, self.action_repeat)
+
+    def skills(self) -> list[int]:
+        """Numbers of the skills that played; none for other policies."""
+        return sorted({e.skill for e in self.episodes if e.skill is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; with several skills, the same of every skill under `per_skill`."""
+        data = {"policy": self.policy, **self._summary()}
+        skills = self.skills()
+        if len(skills) == 1:
+            data["skill"] = skills[0]
+        elif skills:
+            data["per_skill"] = [{"skill": k, **self.of_skill(k)._summary()} for k in skills]
+        return data
+
+    def _summary(self) -> dict[str, Any]:
+        interval = self.interval95
+        return {
+            "returns": self.returns,
+            "mean": self.mean,
+            "interval95": None if interval is None else list(interval),
+            "lengths": self.lengths,
+            "counted": "steps",
+            "steps": self.steps,
+            "frames": self.frames,
+        }
+
+
+def evaluate(
+    agent: Agent,
+    vector: VectorEnv,
+    policy: PolicyName,
+    episodes: int,
+    seed: int,
+    skills: Sequence[int] | None = None,
+    sample: bool = False,
+    steps: int | None = None,
+    frames_every: int | None = None,
+) -> Evaluation:
+    """Play `episodes` episodes of a policy, or of every skill in `skills`, and score them.
+
+    All skills meet the same starts, and so does every other policy with the same `seed`. See
+    `run_episodes` for the arguments and errors.
+    """
+    numbers: list[int] | None = None
+    starts = list(range(episodes))
+    if policy == "skill" and skills is not None:
+        numbers = [skill for skill in skills for _ in range(episodes)]
+        starts = starts * len(skills)
+    played = run_episodes(
+        agent,
+        vector,
+        policy,
+        episodes=len(starts),
+        seed=seed,
+        skills=numbers,
+        sample=sample,
+        steps=steps,
+        frames_every=frames_every,
+        starts=starts,
+    )
+    return Evaluation(policy, played, vector.spec.action_repeat)

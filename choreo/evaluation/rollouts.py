@@ -1,0 +1,291 @@
+"""Episodes of one policy, played for looking at and not for training."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from choreo.agent import Agent, PolicyName, Session
+from choreo.envs import StepBatch, VectorEnv
+from choreo.errors import UsageError
+from choreo.record import derive_seed
+
+FRAME_SIZE = (160, 160)  # height and width in pixels [ours]
+
+Skills = Sequence[int] | Sequence[Sequence[int]]
+"""A skill number for each episode, or several, played one after the other."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What happened in T steps, at T + 1 observations.
+
+    observations: raw, each (T + 1, shape); actions (T, A), the one of index t taken at observation
+    t; rewards (T,), received on arrival; coordinates (T + 1, C), the environment's named ones;
+    codes (T + 1,), the nearest code of the posterior h. `skill` is the (first) commanded one,
+    `start` numbers the start of the episode: equal numbers began alike. `ended` is False where the
+    episode was cut at a number of steps. `frames` are pictures (H, W, 3), every few steps.
+    """
+
+    observations: dict[str, np.ndarray]
+    actions: np.ndarray
+    rewards: np.ndarray
+    coordinates: np.ndarray
+    codes: np.ndarray
+    skill: int | None
+    start: int
+    ended: bool
+    frames: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def return_(self) -> float:
+        """Sum of the rewards."""
+        return float(self.rewards.sum(dtype=np.float64))
+
+    @property
+    def length(self) -> int:
+        """Steps taken, T."""
+        return len(self.rewards)
+
+    def cut(self, steps: int) -> "Episode":
+        """The first `steps` steps of this episode; itself when it has no more."""
+        if steps >= self.length:
+            return self
+        return replace(
+            self,
+            observations={key: value[: steps + 1] for key, value in self.observations.items()},
+            actions=self.actions[:steps],
+            rewards=self.rewards[:steps],
+            coordinates=self.coordinates[: steps + 1],
+            codes=self.codes[: steps + 1],
+            ended=False,
+        )
+
+    def flat_observations(self) -> np.ndarray:
+        """All observation keys as one vector per step, (T + 1, D) float64."""
+        parts = [value.reshape(len(value), -1) for value in self.observations.values()]
+        return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def run_episodes(
+    agent: Agent,
+    vector: VectorEnv,
+    policy: PolicyName,
+    episodes: int,
+    seed: int,
+    skills: Skills | None = None,
+    sample: bool = False,
+    steps: int | None = None,
+    frames_every: int | None = None,
+    starts: Sequence[int] | None = None,
+    skill_steps: int | None = None,
+    frame_size: tuple[int, int] = FRAME_SIZE,
+) -> list[Episode]:
+    """Play `episodes` episodes, `vector.num` at once, and return them in order.
+
+    Episode i begins with the seed that `seed` and its start number give, i unless `starts` says
+    otherwise, whatever the policy; so policies meet the same starts. Acting has its own session
+    and random stream and leaves training untouched.
+
+    Args:
+        agent: who acts, and whose codebook names the states it passes.
+        vector: environments that fit the agent; they are reset.
+        policy: "skill" needs `skills`; with "random" the skills are merely noted down.
+        episodes: how many to play.
+        seed: decides all chance.
+        skills: numbers of the commanded skills, one per episode, or with `skill_steps` several.
+        sample: draw actions instead of taking the policies' means.
+        steps: cut episodes there (agent steps); needed where the environment has no time limit.
+        frames_every: keep a picture every so many steps.
+        starts: start number of each episode.
+        skill_steps: steps after which an episode goes on to its next skill.
+        frame_size: height and width of the pictures in pixels.
+
+    Raises:
+        UsageError: a skill out of range, or episodes that would never end.
+        RendererUnavailable: pictures are wanted and cannot be drawn here.
+    """
+    _check(agent, vector, policy, episodes, skills, steps)
+    plans = _plans(episodes, skills, starts)
+    player = _Player(agent, vector, policy, plans, seed, sample, steps, skill_steps)
+    player.frames_every, player.frame_size = frames_every, frame_size
+    return player.play()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One episode to play."""
+
+    number: int
+    start: int
+    skills: tuple[int, ...]
+
+
+@dataclass
+class _Recording:
+    """One episode that is being played; lists grow by an entry per step."""
+
+    plan: _Plan
+    observations: list[dict[str, np.ndarray]] = field(default_factory=list)
+    actions: list[np.ndarray] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
+    coordinates: list[np.ndarray] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
+    frames: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        return len(self.actions)
+
+    def finish(self, ended: bool) -> Episode:
+        plan, first = self.plan, self.observations[0]
+        return Episode(
+            observations={key: np.stack([o[key] for o in self.observations]) for key in first},
+            actions=np.stack(self.actions),
+            rewards=np.array(self.rewards, np.float32),
+            coordinates=np.stack(self.coordinates),
+            codes=np.array(self.codes, np.int64),
+            skill=plan.skills[0] if plan.skills else None,
+            start=plan.start,
+            ended=ended,
+            frames=self.frames,
+        )
+
+
+class _Player:
+    """Plays planned episodes: a row of the vector takes the next one when its own has ended."""
+
+    frames_every: int | None = None
+    frame_size = FRAME_SIZE
+
+    def __init__(
+        self,
+        agent: Agent,
+        vector: VectorEnv,
+        policy: PolicyName,
+        plans: list[_Plan],
+        seed: int,
+        sample: bool,
+        steps: int | None,
+        skill_steps: int | None,
+    ) -> None:
+        self.agent, self.vector, self.policy, self.sample = agent, vector, policy, sample
+        self.seed, self.steps, self.skill_steps = seed, steps, skill_steps
+        self.queue = deque(plans)
+        self.rows: list[_Recording | None] = [None] * vector.num
+        self.seeds = np.zeros(vector.num, np.int64)
+        self.done: dict[int, Episode] = {}
+
+    def play(self) -> list[Episode]:
+        session = self.agent.session(self.vector.num, derive_seed(self.seed, "acting"))
+        reset = np.ones(self.vector.num, bool)
+        actions = np.zeros((self.vector.num, self.vector.spec.action_size), np.float32)
+        for row in range(self.vector.num):
+            self._begin(row)
+        while any(recording is not None for recording in self.rows):
+            step = self.vector.step(actions, reset, self.seeds)
+            actions = self._act(session, step)
+            self._note(step, self._codes(session))
+            reset = self._end(step, actions)
+        return [self.done[number] for number in sorted(self.done)]
+
+    def _begin(self, row: int) -> None:
+        """Give the row its next episode; with none left it goes on without being recorded."""
+        plan = self.queue.popleft() if self.queue else None
+        self.rows[row] = None if plan is None else _Recording(plan)
+        start = 0 if plan is None else plan.start
+        self.seeds[row] = derive_seed(self.seed, "evaluation", start)
+
+    def _act(self, session: Session, step: StepBatch) -> np.ndarray:
+        skills = np.array([self._skill(recording) for recording in self.rows], np.int64)
+        return session.act(
+            step.observation,
+            skill=skills if self.policy == "skill" else None,
+            policy=self.policy,
+            sample=self.sample,
+            is_first=step.is_first,
+        )
+
+    def _skill(self, recording: _Recording | None) -> int:
+        if recording is None or not recording.plan.skills:
+            return 0
+        skills = recording.plan.skills
+        block = 0 if self.skill_steps is None else recording.steps // self.skill_steps
+        return skills[min(block, len(skills) - 1)]
+
+    @torch.no_grad()
+    def _codes(self, session: Session) -> np.ndarray:
+        return self.agent.skills.nearest_code(session.deter).cpu().numpy()
+
+    def _note(self, step: StepBatch, codes: np.ndarray) -> None:
+        """Write down what every recorded row has arrived at."""
+        coordinates = self.vector.coordinates()
+        for row, recording in enumerate(self.rows):
+            if recording is None:
+                continue
+            if not step.is_first[row]:
+                recording.rewards.append(float(step.reward[row]))
+            recording.observations.append({k: v[row] for k, v in step.observation.items()})
+            recording.coordinates.append(coordinates[row])
+            recording.codes.append(int(codes[row]))
+            if self.frames_every and recording.steps % self.frames_every == 0:
+                recording.frames.append(self.vector.render(row, *self.frame_size))
+
+    def _end(self, step: StepBatch, actions: np.ndarray) -> np.ndarray:
+        """Finish what has ended, begin anew there, note the action elsewhere; (N,) who resets."""
+        reset = step.is_last.copy()
+        for row, recording in enumerate(self.rows):
+            if recording is None:
+                continue
+            if step.is_last[row] or recording.steps == self.steps:
+                self.done[recording.plan.number] = recording.finish(bool(step.is_last[row]))
+                self._begin(row)
+                reset[row] = True
+            else:
+                recording.actions.append(actions[row].copy())
+        return reset
+
+
+def _plans(episodes: int, skills: Skills | None, starts: Sequence[int] | None) -> list[_Plan]:
+    plans = []
+    for number in range(episodes):
+        own = () if skills is None else tuple(np.atleast_1d(skills[number]).tolist())
+        plans.append(_Plan(number, number if starts is None else starts[number], own))
+    return plans
+
+
+def _check(
+    agent: Agent,
+    vector: VectorEnv,
+    policy: PolicyName,
+    episodes: int,
+    skills: Skills | None,
+    steps: int | None,
+) -> None:
+    if episodes < 1 or (steps is not None and steps < 1):
+        raise UsageError(
+            f"{episodes} episodes of {steps} steps were asked for; at least 1 is wanted of each"
+        )
+    if steps is None and vector.spec.episode_steps is None:
+        raise UsageError(
+            f"{vector.spec.id} has no time limit, so an episode might never end; say after how "
+            "many steps to cut it (steps)"
+        )
+    if policy == "skill" and skills is None:
+        raise UsageError("acting with skills needs their numbers: pass one for every episode")
+    if skills is not None:
+        _check_skills(agent, skills, episodes)
+
+
+def _check_skills(agent: Agent, skills: Skills, episodes: int) -> None:
+    if len(skills) != episodes:
+        raise UsageError(f"{len(skills)} skills were given for {episodes} episodes; give as many")
+    numbers = np.concatenate([np.atleast_1d(skill) for skill in skills])
+    if numbers.min() < 0 or numbers.max() >= agent.num_skills:
+        wrong = numbers[(numbers < 0) | (numbers >= agent.num_skills)][0]
+        raise UsageError(
+            f"skill {wrong} does not exist: this agent has {agent.num_skills} skills, 0 to "
+            f"{agent.num_skills - 1}"
+        )

@@ -1,0 +1,93 @@
+"""Scores over episodes, seeds and tasks: means, their uncertainty, and the benchmark's measures."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from choreo.errors import UsageError
+
+Interval = tuple[float, float]
+"""Lower and upper end."""
+
+# Return of an expert after 2M frames from states, by which scores are divided. [URLB]
+URLB_EXPERT = {
+    "walker_stand": 984.0,
+    "walker_walk": 971.0,
+    "walker_run": 796.0,
+    "walker_flip": 799.0,
+    "quadruped_stand": 920.0,
+    "quadruped_walk": 866.0,
+    "quadruped_run": 888.0,
+    "quadruped_jump": 888.0,
+    "jaco_reach_top_left": 191.0,
+    "jaco_reach_top_right": 223.0,
+    "jaco_reach_bottom_left": 193.0,
+    "jaco_reach_bottom_right": 203.0,
+}
+
+
+def normalised_score(task: str, score: float) -> float:
+    """Score as a share of the URLB expert's.
+
+    Raises UsageError for a task that has no such number.
+    """
+    if task not in URLB_EXPERT:
+        raise UsageError(
+            f"{task} has no expert's return to divide by; there is one for {', '.join(URLB_EXPERT)}"
+        )
+    return score / URLB_EXPERT[task]
+
+
+def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval | None:
+    """Student's t interval of the mean of (n,) values; None for fewer than two."""
+    data = np.asarray(values, np.float64)
+    if data.size < 2:
+        return None
+    half = stats.t.ppf((1 + level) / 2, data.size - 1) * data.std(ddof=1) / np.sqrt(data.size)
+    return float(data.mean() - half), float(data.mean() + half)
+
+
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a fraction.
+
+    Raises UsageError when there was no trial or more successes than trials.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise UsageError(f"{successes} of {trials} is no fraction; give 0 <= successes <= trials")
+    interval = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def interquartile_mean(scores: np.ndarray) -> float:
+    """Mean of the middle half of all scores, (runs, tasks) or (n,) (Agarwal et al. 2021)."""
+    return float(stats.trim_mean(np.asarray(scores, np.float64), 0.25, axis=None))
+
+
+def optimality_gap(scores: np.ndarray, goal: float = 1.0) -> float:
+    """By how much scores miss `goal` on average; more than the goal counts as the goal.
+
+    Source: Agarwal et al. 2021, section 4.3.
+    """
+    return float(np.maximum(goal - np.asarray(scores, np.float64), 0).mean())
+
+
+def bootstrap_interval(
+    scores: np.ndarray,
+    statistic: Callable[[np.ndarray], float],
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of a statistic of `scores` (runs, tasks) or (runs,).
+
+    Runs are drawn anew for every task by itself, as tasks are fixed and runs are not (the
+    stratified bootstrap of Agarwal et al. 2021).
+    """
+    table = np.asarray(scores, np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    runs, tasks = table.shape
+    picks = np.random.default_rng(seed).integers(runs, size=(resamples, runs, tasks))
+    values = [statistic(table[pick, np.arange(tasks)]) for pick in picks]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,327 @@
+"""Learners: the optimisers of an agent and one update, as a list of parts that run in turn.
+
+Pre-training and fine-tuning differ in the parts a learner is built with, nowhere else.
+"""
+
+import abc
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from choreo.agent import Agent
+from choreo.exploration import Replayed
+from choreo.imagination import ActorCritic, Trajectory, imagine
+from choreo.imagination.actor_critic import condition, one_hot
+from choreo.nn import Optimizer, OptimizerConfig, RunningMagnitude, frozen
+from choreo.skills import code_reward, entropy_reward
+from choreo.world_model import Batch, State
+from choreo.world_model.model import ModelOutput
+
+Metrics = dict[str, Tensor]
+Timer = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass
+class Update:
+    """What the parts of one update share: the batch and, once the model has run, its states."""
+
+    number: int
+    batch: Batch
+    generator: torch.Generator
+    timer: Timer
+    output: ModelOutput | None = None
+
+    @property
+    def posterior(self) -> ModelOutput:
+        """The model's output on this batch; the world model runs first."""
+        assert self.output is not None, "the world model is the first part of every learner"
+        return self.output
+
+    @property
+    def start(self) -> State:
+        """Every posterior state of the batch as a start of imagination, (B * T, ...)."""
+        return self.posterior.posterior.flatten()
+
+    @property
+    def is_terminal(self) -> Tensor:
+        """Where the start states ended their episode, (B * T,)."""
+        return self.batch.is_terminal.flatten()
+
+
+class Part(abc.ABC):
+    """A step of the update with its own optimisers."""
+
+    name: str
+    optimizers: dict[str, Optimizer]
+    normalizer: nn.Module | None = None
+
+    @abc.abstractmethod
+    def update(self, update: Update) -> Metrics:
+        """Take one optimisation step and return metrics, all scalars on the device."""
+
+
+class WorldModelPart(Part):
+    """Learns the world model on the batch."""
+
+    name = "world_model"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig, reward_gradient: bool) -> None:
+        self.model, self.reward_gradient = agent.world_model, reward_gradient
+        optimizer = Optimizer(self.model.parameters(), config.model_lr, config)
+        self.optimizers = {"world_model": optimizer}
+
+    def update(self, update: Update) -> Metrics:
+        loss, update.output, metrics = self.model.loss(
+            update.batch, self.reward_gradient, update.generator
+        )
+        norm = self.optimizers["world_model"].step(loss)
+        return metrics | {"loss": loss.detach(), "grad_norm": norm}
+
+
+class ExplorationPart(Part):
+    """Learns the exploration bonus on the batch and the explorer in imagination."""
+
+    name = "exploration"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        assert agent.intrinsic is not None and agent.explorer is not None
+        self.agent, self.intrinsic, self.explorer = agent, agent.intrinsic, agent.explorer
+        self.normalizer = RunningMagnitude(agent.config.exploration.momentum).to(agent.device)
+        trainable = [p for p in self.intrinsic.parameters() if p.requires_grad]
+        self.optimizers = {"bonus": Optimizer(trainable, config.model_lr, config)}
+        self.optimizers |= actor_critic_optimizers(self.explorer, config)
+
+    def update(self, update: Update) -> Metrics:
+        output = update.posterior
+        replayed = Replayed(output.feat, output.kl, update.batch.action, update.batch.is_first)
+        loss = self.intrinsic.loss(replayed)
+        self.optimizers["bonus"].step(loss)
+        with frozen(self.agent.world_model, self.intrinsic):
+            trajectory = self._imagine(update)
+            bonus = self.intrinsic.reward(trajectory)
+        assert self.normalizer is not None
+        metrics = improve(
+            self.explorer, self.optimizers, trajectory, trajectory.feat, self.normalizer(bonus)
+        )
+        self.explorer.update_slow_critic(update.number)
+        return metrics | {"bonus_loss": loss.detach(), "bonus": bonus.detach().mean()}
+
+    def _imagine(self, update: Update) -> Trajectory:
+        def decide(feat: Tensor) -> tuple[Tensor, None]:
+            return self.explorer.actor(feat).sample(update.generator), None
+
+        return roll_out(self.agent, update, decide)
+
+
+class CodebookPart(Part):
+    """Learns the skill autoencoder and its codebook on the posterior h of the batch."""
+
+    name = "codebook"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        self.skills = agent.skills
+        self.optimizers = {"skills": Optimizer(self.skills.parameters(), config.behavior_lr, config)}
+
+    def update(self, update: Update) -> Metrics:
+        deter = update.start.deter
+        loss, metrics = self.skills.loss(deter)
+        self.optimizers["skills"].step(loss)
+        self.skills.maybe_resample(deter, update.number + 1, update.generator)
+        return metrics | {"loss": loss.detach(), "resampled": self.skills.resampled.clone()}
+
+
+class SkillPart(Part):
+    """Learns the policy of every skill in imagination: r_skill = r_ent + r_code."""
+
+    name = "skills"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        self.agent, self.policy = agent, agent.skill_policy
+        self.optimizers = actor_critic_optimizers(self.policy, config)
+
+    def update(self, update: Update) -> Metrics:
+        start, device = update.start, self.agent.device
+        index = torch.randint(
+            self.agent.num_skills, (len(start.deter),), generator=update.generator, device=device
+        )
+        code = one_hot(index, self.agent.num_skills)
+
+        def decide(feat: Tensor) -> tuple[Tensor, None]:
+            return self.policy.actor(condition(feat, code)).sample(update.generator), None
+
+        with frozen(self.agent.world_model):
+            trajectory = roll_out(self.agent, update, decide)
+        reward, metrics = self._reward(trajectory, index, update.timer)
+        inputs = condition(trajectory.feat, code)
+        metrics |= improve(self.policy, self.optimizers, trajectory, inputs, reward)
+        self.policy.update_slow_critic(update.number)
+        return metrics
+
+    def _reward(
+        self, trajectory: Trajectory, index: Tensor, timer: Timer
+    ) -> tuple[Tensor, Metrics]:
+        config, deter = self.agent.config.skills, trajectory.state.deter
+        with torch.no_grad():
+            decoded = self.agent.skills.decoded_codes()[index]
+        code = code_reward(deter, decoded)
+        with timer("entropy_reward"):
+            particles = deter.detach().flatten(0, 1)
+            entropy = entropy_reward(particles, config.neighbours, config.entropy_clip)
+        entropy = entropy.view(code.shape)
+        metrics = {"reward_code": code.detach().mean(), "reward_entropy": entropy.mean()}
+        return config.code_scale * code + config.entropy_scale * entropy, metrics
+
+
+class AdaptationPart(Part):
+    """Learns the meta-controller and fine-tunes the skill policy on the predicted reward."""
+
+    name = "adaptation"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig, freeze_skills: bool) -> None:
+        assert agent.controller is not None
+        self.agent, self.controller = agent, agent.controller
+        self.skill_actor = agent.skill_policy.actor
+        selector = self.controller.selector
+        self.optimizers = {
+            "selector": Optimizer(selector.actor.parameters(), config.behavior_lr, config),
+            "critic": Optimizer(selector.critic.parameters(), config.behavior_lr, config),
+        }
+        if not freeze_skills:
+            self.optimizers["skill_actor"] = Optimizer(
+                self.skill_actor.parameters(), config.behavior_lr, config
+            )
+        self.updates = 0
+
+    def update(self, update: Update) -> Metrics:
+        def decide(feat: Tensor) -> tuple[Tensor, Tensor]:
+            return self.controller.decide(self.skill_actor, feat, update.generator)
+
+        with frozen(self.agent.world_model):
+            trajectory = roll_out(self.agent, update, decide)
+            reward = self.agent.world_model.predict_reward(trajectory.feat)
+        losses, metrics = self.controller.losses(trajectory, reward)
+        for name, optimizer in self.optimizers.items():
+            optimizer.step(losses[name])
+        self.controller.selector.update_slow_critic(self.updates)
+        self.updates += 1
+        metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
+        return metrics | {"reward": reward.detach().mean()}
+
+
+class Learner:
+    """Runs its parts one after the other on a batch; knows nothing of what they are."""
+
+    def __init__(self, agent: Agent, parts: list[Part], generator: torch.Generator) -> None:
+        self.agent, self.parts, self.generator = agent, parts, generator
+        self.updates = 0
+        self.timer: Timer = lambda name: nullcontext()
+
+    def update(self, batch: Batch, skip: Collection[str] = ()) -> Metrics:
+        """One update on a batch; returns metrics named `part/metric`, left on the device."""
+        metrics: Metrics = {}
+        update = Update(self.updates, batch, self.generator, self.timer)
+        for part in self.parts:
+            if part.name in skip:
+                continue
+            with self.timer(part.name):
+                found = part.update(update)
+            metrics |= {f"{part.name}/{key}": value for key, value in found.items()}
+        self.updates += 1
+        return metrics
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Moments of every optimiser and the normalisers, by name."""
+        state: dict[str, Tensor] = {}
+        for part in self.parts:
+            for name, optimizer in part.optimizers.items():
+                entries = optimizer.state_dict()
+                state |= {f"{part.name}.{name}/{key}": value for key, value in entries.items()}
+            if part.normalizer is not None:
+                entries = part.normalizer.state_dict()
+                state |= {f"{part.name}.normalizer/{key}": v for key, v in entries.items()}
+        return state
+
+    def counters(self) -> dict[str, int]:
+        """Update counts, as JSON: of the learner and of the parts that count their own."""
+        own = {part.name: part.updates for part in self.parts if isinstance(part, AdaptationPart)}
+        return {"updates": self.updates} | own
+
+    def load_state_dict(self, state: Mapping[str, Tensor], counters: Mapping[str, int]) -> None:
+        """Restore what `state_dict` and `counters` gave."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            owner, name = key.split("/", 1)
+            groups.setdefault(owner, {})[name] = value
+        for part in self.parts:
+            for name, optimizer in part.optimizers.items():
+                optimizer.load_state_dict(groups.get(f"{part.name}.{name}", {}))
+            if part.normalizer is not None:
+                part.normalizer.load_state_dict(groups[f"{part.name}.normalizer"])
+            if isinstance(part, AdaptationPart):
+                part.updates = counters[part.name]
+        self.updates = counters["updates"]
+
+
+def actor_critic_optimizers(actor_critic: ActorCritic, config: OptimizerConfig) -> dict[str, Optimizer]:
+    """One optimiser for the actor and one for the critic."""
+    return {
+        "actor": Optimizer(actor_critic.actor.parameters(), config.behavior_lr, config),
+        "critic": Optimizer(actor_critic.critic.parameters(), config.behavior_lr, config),
+    }
+
+
+def roll_out(
+    agent: Agent, update: Update, decide: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+) -> Trajectory:
+    """Imagine from every state of the batch under `decide`."""
+    c = agent.config.imagination
+    return imagine(
+        agent.world_model.rssm,
+        update.start,
+        update.is_terminal,
+        decide,
+        c.horizon,
+        c.gamma,
+        update.generator,
+    )
+
+
+def improve(
+    actor_critic: ActorCritic,
+    optimizers: Mapping[str, Optimizer],
+    trajectory: Trajectory,
+    inputs: Tensor,
+    reward: Tensor,
+) -> Metrics:
+    """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""
+    target, value = actor_critic.target(inputs, reward, trajectory.discount)
+    actor_loss, metrics = actor_critic.actor_loss(
+        inputs, trajectory.action, target, value, trajectory.weight
+    )
+    critic_loss, more = actor_critic.critic_loss(inputs, target, trajectory.weight)
+    optimizers["actor"].step(actor_loss)
+    optimizers["critic"].step(critic_loss)
+    losses = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
+    return metrics | more | losses
+
+
+def pretraining_learner(
+    agent: Agent, config: OptimizerConfig, generator: torch.Generator
+) -> Learner:
+    """World model, explorer, codebook and skills, trained together without rewards."""
+    parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=False)]
+    if agent.intrinsic is not None and not agent.intrinsic.acts_randomly:
+        parts.append(ExplorationPart(agent, config))
+    parts += [CodebookPart(agent, config), SkillPart(agent, config)]
+    return Learner(agent, parts, generator)
+
+
+def adaptation_learner(
+    agent: Agent, config: OptimizerConfig, generator: torch.Generator, freeze_skills: bool = False
+) -> Learner:
+    """World model shaped by the reward, and the meta-controller with its skills."""
+    model = WorldModelPart(agent, config, reward_gradient=True)
+    return Learner(agent, [model, AdaptationPart(agent, config, freeze_skills)], generator)

@@ -1,0 +1,18 @@
+"""Layers, distributions, the optimiser and the reward normaliser shared by every network."""
+
+from choreo.nn.distributions import OneHot, TruncatedNormal, gaussian_log_prob
+from choreo.nn.layers import MLP, one_hot_straight_through
+from choreo.nn.normalize import RunningMagnitude
+from choreo.nn.optim import Optimizer, OptimizerConfig, frozen
+
+__all__ = [
+    "MLP",
+    "OneHot",
+    "Optimizer",
+    "OptimizerConfig",
+    "RunningMagnitude",
+    "TruncatedNormal",
+    "frozen",
+    "gaussian_log_prob",
+    "one_hot_straight_through",
+]

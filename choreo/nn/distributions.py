@@ -1,0 +1,78 @@
+"""The three distributions of the method, each with a direct sampler and no validation."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from choreo.nn.layers import one_hot_straight_through
+
+LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def gaussian_log_prob(mean: Tensor, target: Tensor, dims: int = 1) -> Tensor:
+    """Log-density of `target` under unit-variance Gaussians, summed over the last `dims` axes."""
+    log_prob = -0.5 * (target - mean).square() - LOG_SQRT_2PI
+    return log_prob.sum(tuple(range(-dims, 0)))
+
+
+@dataclass(frozen=True)
+class TruncatedNormal:
+    """Normal policy in [-1, 1]; mean and std have shape (..., actions).
+
+    Log-probability and entropy are those of the untruncated normal; a sample is clamped with a
+    straight-through gradient. Source: authors' code.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    @staticmethod
+    def from_outputs(mean: Tensor, std: Tensor, min_std: float = 0.1) -> "TruncatedNormal":
+        """Squash raw network outputs: tanh(mean), 2 sigmoid(std / 2) + min_std."""
+        return TruncatedNormal(torch.tanh(mean), 2 * torch.sigmoid(std / 2) + min_std)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Reparameterised sample, clamped to +-(1 - 1e-6) with the gradient of the identity."""
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        raw = self.mean + self.std * noise
+        return raw + (raw.clamp(-1 + 1e-6, 1 - 1e-6) - raw).detach()
+
+    def mode(self) -> Tensor:
+        """The mean, (..., actions)."""
+        return self.mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density summed over the action, (...)."""
+        z = (value - self.mean) / self.std
+        return (-0.5 * z.square() - self.std.log() - LOG_SQRT_2PI).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats, summed over the action, (...)."""
+        return (0.5 + LOG_SQRT_2PI + self.std.log()).sum(-1)
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """Categorical policy over codes; `logit` has shape (..., codes), samples are one-hot."""
+
+    logit: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One-hot sample, (..., codes), with the straight-through gradient."""
+        return one_hot_straight_through(self.logit, generator)
+
+    def mode(self) -> Tensor:
+        """One-hot vector of the likeliest code, (..., codes)."""
+        index = self.logit.argmax(-1)
+        return torch.nn.functional.one_hot(index, self.logit.shape[-1]).to(self.logit.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of one-hot vectors, (...)."""
+        return (torch.log_softmax(self.logit, -1) * value).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats, (...)."""
+        log_probs = torch.log_softmax(self.logit, -1)
+        return -(log_probs.exp() * log_probs).sum(-1)

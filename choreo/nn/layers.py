@@ -1,0 +1,55 @@
+"""The multi-layer perceptron and the straight-through sample of categorical variables."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """`layers` times [linear, (LayerNorm), ELU], then a linear map to `outputs` when it is given.
+
+    Maps (..., inputs) to (..., outputs or units). Source: authors' code (LayerNorm eps 1e-5).
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int | None, layers: int, units: int, norm: bool = False
+    ) -> None:
+        super().__init__()
+        sizes = [inputs] + [units] * layers
+        self.linears = nn.ModuleList(
+            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(units) for _ in range(layers) if norm)
+        self.output = nn.Linear(sizes[-1], outputs) if outputs is not None else None
+        self.outputs = outputs if outputs is not None else sizes[-1]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """Return the last hidden activation, (..., units)."""
+        for index, linear in enumerate(self.linears):
+            x = linear(x)
+            if self.norms:
+                x = self.norms[index](x)
+            x = F.elu(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.hidden(x)
+        return x if self.output is None else self.output(x)
+
+
+def one_hot_straight_through(logit: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Sample one-hot vectors over the last axis of `logit` with the gradient of the probabilities.
+
+    Inverts the cumulative distribution at one uniform number per variable. Source: paper section 2
+    (DreamerV2's straight-through estimator).
+    """
+    probs = torch.softmax(logit, -1)
+    with torch.no_grad():
+        cumulative = probs.cumsum(-1)
+        uniform = torch.rand(
+            probs.shape[:-1], generator=generator, device=probs.device, dtype=probs.dtype
+        ).unsqueeze(-1)
+        below = cumulative[..., :-1] <= uniform * cumulative[..., -1:]
+        index = below.sum(-1, keepdim=True)
+        sample = torch.zeros_like(probs).scatter_(-1, index, 1.0)
+    return sample + (probs - probs.detach())

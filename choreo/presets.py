@@ -1,0 +1,61 @@
+"""Presets: the paper's settings are the defaults of the config; the others change a few lines."""
+
+from dataclasses import replace
+from typing import Any, TypeVar, get_args
+
+from choreo.config import PresetName, RunConfig
+from choreo.errors import UsageError
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def _small(layers: int, units: int) -> dict[str, dict[str, Any]]:
+    sizes = {"layers": layers, "units": units}
+    return {group: dict(sizes) for group in ("model", "imagination", "skills", "exploration")}
+
+
+def _merge(*groups: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        for name, values in group.items():
+            merged[name] = merged.get(name, {}) | values
+    return merged
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper-states": {},
+    # Ours: small enough that two cores make ten updates a second, large enough to learn from.
+    "cpu": _merge(
+        _small(layers=2, units=128),
+        {
+            "model": {"deter": 128, "hidden": 128, "variables": 16, "classes": 16},
+            "imagination": {"horizon": 10},
+            "skills": {"codes": 16, "neighbours": 12},
+            "optimizer": {"behavior_lr": 3e-4, "model_lr": 6e-4},
+            "training": {"batch": 8, "length": 24, "random_frames": 2000},
+        },
+    ),
+    # Ours: seconds, for tests; learns nothing worth looking at.
+    "debug": _merge(
+        _small(layers=1, units=16),
+        {
+            "model": {"deter": 16, "hidden": 16, "variables": 4, "classes": 4},
+            "imagination": {"horizon": 3},
+            "skills": {"codes": 4, "code_size": 4, "neighbours": 4, "resample_every": 5},
+            "adaptation": {"skill_steps": 5},
+            "training": {"batch": 4, "length": 8, "random_frames": 40},
+            "logging": {"every": 50, "checkpoint_every": 100},
+        },
+    ),
+}
+
+
+def apply_preset(config: Config, name: PresetName) -> Config:
+    """Set what the preset `name` says; settings it does not name keep their defaults."""
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}; there are {', '.join(get_args(PresetName))}")
+    changes: dict[str, Any] = {"preset": name}
+    for group, values in PRESETS[name].items():
+        if group in config.__dataclass_fields__:
+            changes[group] = replace(getattr(config, group), **values)
+    return replace(config, **changes)

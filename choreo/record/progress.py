@@ -1,0 +1,161 @@
+"""What a person sees of long work: how far, how fast, how long still, and where the time goes."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+WINDOW_SECONDS = (
+    60.0  # the rate is of about the last minute, as collection and updates alternate [ours]
+)
+SHOWN_EVERY = 0.2  # seconds between two changes of the bar [ours]
+
+Clock = Callable[[], float]
+
+
+class Stopwatch:
+    """Adds up the time spent in named parts of a loop.
+
+    Work on a GPU is counted where the program waits for it, not where it was asked for.
+    """
+
+    def __init__(self, clock: Clock = time.perf_counter) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock = clock
+        self._began = clock()
+
+    @contextmanager
+    def watch(self, part: str) -> Iterator[None]:
+        """Count the time of a `with` block as `part`."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[part] = self.seconds.get(part, 0.0) + self._clock() - began
+
+    def shares(self) -> dict[str, float]:
+        """Share of all time since the start that each part took, and "other" for the rest."""
+        total = max(self._clock() - self._began, 1e-9)
+        shares = {part: seconds / total for part, seconds in self.seconds.items()}
+        return shares | {"other": max(0.0, 1.0 - sum(shares.values()))}
+
+
+class Progress:
+    """A bar with frames, updates, rate, time left and the split of time; lines without a terminal.
+
+    Args:
+        total: frames (or whatever `unit` says) at the end.
+        start: frames already done, when a run is resumed.
+        stopwatch: whose shares to show, or None.
+        label: what stands before the bar.
+        unit: the name of what is counted.
+        every: seconds between two lines where there is no terminal.
+        console: where to show; standard error when None.
+        clock: seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        start: int = 0,
+        stopwatch: Stopwatch | None = None,
+        label: str = "",
+        unit: str = "frames",
+        every: float = 30.0,
+        console: Console | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.total = total
+        self.label = label
+        self.unit = unit
+        self._stopwatch = stopwatch
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._done = start
+        self._updates = 0
+        self._points = deque([(clock(), start)])
+        self._interval = SHOWN_EVERY if self._console.is_terminal else every
+        self._shown = clock()
+        self._bar = self._start_bar() if self._console.is_terminal else None
+
+    def update(self, done: int, updates: int) -> None:
+        """Tell how many frames and updates are done; cheap enough for every step."""
+        self._done, self._updates = done, updates
+        now = self._clock()
+        if now - self._shown >= self._interval:
+            self._show(now)
+
+    def rate(self) -> float:
+        """Frames per second over about the last minute."""
+        (before, first), now = self._points[0], self._clock()
+        return (self._done - first) / max(now - before, 1e-9)
+
+    def seconds_left(self) -> float | None:
+        """Seconds to the end at the present rate, None while there is no rate."""
+        rate = self.rate()
+        return (self.total - self._done) / rate if rate > 0 else None
+
+    def text(self) -> str:
+        """The numbers, as one line."""
+        parts = [f"{self._done:,}/{self.total:,} {self.unit}", f"{self._updates:,} updates"]
+        parts.append(f"{self.rate():,.1f} {self.unit}/s")
+        parts.append(f"{_clock_text(self.seconds_left())} left")
+        if self._stopwatch is not None:
+            shares = self._stopwatch.shares().items()
+            parts.append(" ".join(f"{part} {share:.0%}" for part, share in shares))
+        return ", ".join(parts)
+
+    def close(self) -> None:
+        """Show the last state and leave the terminal as it was."""
+        self._show(self._clock())
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start_bar(self) -> RichProgress:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[numbers]}"),
+        )
+        bar = RichProgress(*columns, console=self._console, auto_refresh=False)
+        bar.add_task(self.label, total=self.total, completed=self._done, numbers="")
+        bar.start()
+        return bar
+
+    def _show(self, now: float) -> None:
+        text = self.text()
+        self._shown = now
+        self._points.append((now, self._done))
+        while len(self._points) > 2 and now - self._points[1][0] >= WINDOW_SECONDS:
+            self._points.popleft()
+        if self._bar is None:
+            line = f"{self.label}: {text}" if self.label else text
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            self._bar.update(
+                self._bar.task_ids[0], completed=self._done, numbers=text, refresh=True
+            )
+
+
+def _clock_text(seconds: float | None) -> str:
+    """Seconds as h:mm:ss, "?" when unknown."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(int(max(seconds, 0)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,209 @@
+"""The folder a run lives in, and the options it was started with."""
+
+import fcntl
+import json
+import os
+import platform
+import weakref
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from choreo.errors import UsageError
+from choreo.record.files import write_whole, writing
+
+FORMAT = 1
+LOCK = "lock"
+PACKAGES = {
+    "choreo": "choreo",
+    "torch": "torch",
+    "numpy": "numpy",
+    "mujoco": "mujoco",
+    "dm_control": "dm-control",
+    "gymnasium": "gymnasium",
+}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the parts of a run lie."""
+
+    path: Path
+
+    @property
+    def config_path(self) -> Path:
+        """The file with options and versions."""
+        return self.path / "config.json"
+
+    @property
+    def replay(self) -> Path:
+        """The folder of the replay."""
+        return self.path / "replay"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints a run resumes from."""
+        return self.path / "checkpoints"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of the snapshots that are kept for good."""
+        return self.path / "snapshots"
+
+    @property
+    def videos(self) -> Path:
+        """The folder of the videos."""
+        return self.path / "videos"
+
+    def config(self) -> dict[str, Any]:
+        """The options the run was started with, nested as in the config classes.
+
+        Raises:
+            UsageError: the file is missing, damaged or of another format.
+        """
+        return _read(self.config_path)["config"]
+
+
+def open_run(path: Path, config: Mapping[str, Any], may_change: Collection[str] = ()) -> RunFolder:
+    """Make a run folder, or open one to go on with its run.
+
+    Args:
+        path: the folder; a new or empty one becomes a run.
+        config: all options, nested dicts of values JSON knows (paths become text).
+        may_change: dotted names of options that may differ on resume, such as "run.frames"; the
+            name of a group, such as "logging", stands for all options in it.
+
+    Raises:
+        UsageError: the folder holds something else, or a run with other options, each named, or
+            another process works on it.
+        StorageError: the folder cannot be written.
+    """
+    run = RunFolder(Path(path).absolute())
+    wanted = {"format": FORMAT, "config": _as_json(config), "versions": versions()}
+    if not run.config_path.exists():
+        _make(run)
+    _claim(run)
+    if run.config_path.exists():
+        found = _read(run.config_path)
+        _compare(run.path, found["config"], wanted["config"], may_change)
+        if found == wanted:
+            return run
+    write_whole(run.config_path, json.dumps(wanted, indent=2) + "\n")
+    return run
+
+
+def existing_run(path: Path) -> RunFolder:
+    """The run in a folder, to be looked at and not changed.
+
+    Raises:
+        UsageError: there is none.
+    """
+    run = RunFolder(Path(path).absolute())
+    _read(run.config_path)
+    return run
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages a run's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name, distribution in PACKAGES.items():
+        try:
+            found[name] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options as one dict with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _make(run: RunFolder) -> None:
+    """Make the folder; one that holds anything but what a killed start leaves is refused."""
+    ours = {LOCK, f".{run.config_path.name}.tmp"}
+    if run.path.exists() and (
+        not run.path.is_dir() or any(path.name not in ours for path in run.path.iterdir())
+    ):
+        raise UsageError(
+            f"{run.path} exists and is not a run: there is no config.json in it. Give a new or "
+            "empty folder with --run-dir."
+        )
+    with writing(run.path):
+        run.path.mkdir(parents=True, exist_ok=True)
+
+
+def _claim(run: RunFolder) -> None:
+    """Keep other processes from writing into the folder for as long as `run` lives.
+
+    The system lets go of the claim when this process ends, however it ends.
+    """
+    with writing(run.path):
+        descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        os.close(descriptor)
+        raise UsageError(
+            f"Another process is working on the run in {run.path}. Wait until it ends or end it, "
+            "or give another folder with --run-dir."
+        ) from error
+    except OSError:
+        os.close(descriptor)  # a file system without locks: go on without
+        return
+    weakref.finalize(run, os.close, descriptor)
+
+
+def _compare(
+    path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], may_change: Collection[str]
+) -> None:
+    """Raise a UsageError that names every option which differs and may not."""
+    old, new = flatten(found), flatten(wanted)
+    missing = "(not there)"
+    lines = [
+        f"  {name}: found {old.get(name, missing)}, wanted {new.get(name, missing)}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name, missing) != new.get(name, missing) and not _covered(name, may_change)
+    ]
+    if lines:
+        raise UsageError(
+            f"{path} holds a run with other options that may not change on resume:\n"
+            + "\n".join(lines)
+            + "\nGive another folder with --run-dir, or the same options to resume this run."
+        )
+
+
+def _covered(name: str, may_change: Collection[str]) -> bool:
+    return any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change)
+
+
+def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as they will be read back: tuples are lists, paths are text."""
+    return json.loads(json.dumps(config, default=str))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a config.json."""
+    if not path.is_file():
+        raise UsageError(
+            f"{path.parent} holds no run: there is no {path.name} in it. Give a folder of a run."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({error}). Copy it back, or start a run in another folder."
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT or "config" not in content:
+        raise UsageError(
+            f"{path} is not a run's config.json of format {FORMAT}. Give a folder of a run."
+        )
+    return content

@@ -1,0 +1,243 @@
+"""Append-only storage of steps: one stream per environment, in segment files on disk."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from choreo.errors import CheckpointError, UsageError
+from choreo.replay.header import (
+    FORMAT,
+    Keys,
+    open_folder,
+    read_header,
+    record_layout,
+    steps_per_segment,
+)
+from choreo.replay.segments import SegmentFiles
+
+
+class Replay:
+    """Steps of several environments on disk, each a stream that only grows at its end.
+
+    Args:
+        folder: where the files lie; made when missing. A new object is empty until `restore`, also
+            on a folder with data: what no checkpoint recorded is written over.
+        keys: name -> (shape, dtype) of one step's entries.
+        streams: how many environments append.
+        max_bytes: once the held steps need more, whole oldest segments are no longer held.
+        segment_steps: steps per file; chosen from the size of a step when None.
+
+    Raises:
+        UsageError: the folder holds a replay of other keys or streams, or the cap is too small.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keys: Keys,
+        streams: int,
+        max_bytes: int | None = None,
+        segment_steps: int | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.keys = {
+            name: (tuple(shape), str(np.dtype(kind))) for name, (shape, kind) in keys.items()
+        }
+        self.streams = streams
+        self.max_bytes = max_bytes
+        self._layout = record_layout(self.keys)
+        steps = segment_steps or steps_per_segment(self._layout.itemsize, streams, max_bytes)
+        self.segment_steps = open_folder(
+            self.folder, self.keys, streams, steps, insist=segment_steps is not None
+        )
+        self._files = SegmentFiles(self.folder, self._layout.itemsize, self.segment_steps)
+        self._check_cap()
+        self._read_only = False
+        self._start = np.zeros(streams, np.int64)
+        self._stop = np.zeros(streams, np.int64)
+
+    @classmethod
+    def open(cls, folder: Path, state: Mapping[str, Any]) -> "Replay":
+        """Look at an existing replay as it was at `state`; nothing on disk is changed."""
+        header = read_header(Path(folder))
+        keys = {name: (tuple(shape), kind) for name, (shape, kind) in header["keys"].items()}
+        replay = cls(folder, keys, header["streams"], segment_steps=header["segment_steps"])
+        replay._start, replay._stop = replay._bounds_of(state)
+        replay._read_only = True
+        return replay
+
+    @property
+    def steps_held(self) -> int:
+        """Steps that can be read now, all streams together."""
+        return int((self._stop - self._start).sum())
+
+    @property
+    def total_steps(self) -> int:
+        """Steps ever appended, all streams together."""
+        return int(self._stop.sum())
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of the segments that hold readable steps."""
+        return int(self._segments_held().sum()) * self._files.segment_bytes
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """First held and first not yet written index of every stream, each (streams,) int64."""
+        return self._start.copy(), self._stop.copy()
+
+    def append(self, steps: Mapping[str, np.ndarray]) -> None:
+        """Add one step to every stream; each array is (streams, ...).
+
+        Raises:
+            UsageError: keys, shapes or dtypes are not those of the replay.
+            StorageError: the disk is full; the replay is as it was before.
+        """
+        self._check_writable()
+        rows = self._rows(steps)
+        for stream in np.flatnonzero(self._stop % self.segment_steps == 0):
+            self._files.create(int(stream), int(self._stop[stream]) // self.segment_steps)
+        for stream in range(self.streams):
+            self._files.write(stream, int(self._stop[stream]), rows[stream])
+        self._stop += 1
+        self._drop_oldest()
+
+    def read(self, stream: int, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Steps `start` to `stop` (absolute, exclusive) of one stream; each array is (T, ...)."""
+        batch = self.gather(np.array([stream]), np.array([start]), stop - start)
+        return {name: values[0] for name, values in batch.items()}
+
+    def gather(self, streams: np.ndarray, starts: np.ndarray, length: int) -> dict[str, np.ndarray]:
+        """Copy sequences of `length` steps: streams (B,), starts (B,) -> arrays (B, T, ...).
+
+        Raises:
+            IndexError: a sequence reaches outside of what is held.
+        """
+        self._check_held(streams, starts, length)
+        rows = np.empty((len(starts), length, self._layout.itemsize), np.uint8)
+        for out, stream, start in zip(rows, streams.tolist(), starts.tolist()):
+            self._files.copy(stream, start, out)
+        records = rows.view(self._layout)[..., 0]  # (B, T)
+        return {name: np.ascontiguousarray(records[name]) for name in self.keys}
+
+    def flush(self) -> None:
+        """Make every appended step survive a power cut; call it before a checkpoint is written."""
+        self._files.sync_all()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint records: the bounds of every stream."""
+        return {"format": FORMAT, "start": self._start.tolist(), "stop": self._stop.tolist()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Cut back to exactly what was held at `state`; everything later is removed.
+
+        Raises:
+            CheckpointError: the state is of another replay, or its data are no longer on disk.
+        """
+        self._check_writable()
+        self._start, self._stop = self._bounds_of(state)
+        for stream, stop in enumerate(self._stop.tolist()):
+            self._files.clear_after(stream, stop)
+
+    def collect_garbage(self, keep: Sequence[Mapping[str, Any]]) -> int:
+        """Delete files that neither this replay nor any of the states in `keep` needs.
+
+        Args:
+            keep: the replay states of all checkpoints from which a run may still be resumed.
+
+        Returns:
+            How many files were deleted.
+        """
+        self._check_writable()
+        starts = [self._start, *(np.array(state["start"], np.int64) for state in keep)]
+        first = np.min(starts, axis=0) // self.segment_steps
+        unused = [
+            (s, n) for s in range(self.streams) for n in self._files.segments(s) if n < first[s]
+        ]
+        for stream, segment in unused:
+            self._files.delete(stream, segment)
+        return len(unused)
+
+    def close(self) -> None:
+        """Let go of every open file; later calls open them again."""
+        self._files.close()
+
+    def _rows(self, steps: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The steps as bytes (streams, row_bytes), after a check of their form."""
+        if steps.keys() != self.keys.keys():
+            raise UsageError(
+                f"Steps with the keys {sorted(steps)} were given to a replay with the keys "
+                f"{sorted(self.keys)}. Give exactly those."
+            )
+        records = np.zeros(self.streams, self._layout)
+        for name, (shape, kind) in self.keys.items():
+            values = np.asarray(steps[name])
+            wanted = (self.streams, *shape)
+            if values.shape != wanted or not np.can_cast(values.dtype, kind, "same_kind"):
+                raise UsageError(
+                    f"'{name}' has shape {values.shape} and dtype {values.dtype}; the replay wants "
+                    f"{wanted} and {kind}."
+                )
+            records[name] = values
+        return records.view(np.uint8).reshape(self.streams, self._layout.itemsize)
+
+    def _segments_held(self) -> np.ndarray:
+        """Files per stream that hold readable steps: (streams,) int64."""
+        last = -(-self._stop // self.segment_steps)
+        return last - self._start // self.segment_steps
+
+    def _drop_oldest(self) -> None:
+        """Stop holding oldest segments, longest stream first, until the byte cap is met."""
+        while self.max_bytes is not None and self.bytes_held > self.max_bytes:
+            stream = int(np.argmax(self._segments_held()))
+            segment = self._start[stream] // self.segment_steps
+            self._start[stream] = (segment + 1) * self.segment_steps
+
+    def _check_held(self, streams: np.ndarray, starts: np.ndarray, length: int) -> None:
+        known = (streams >= 0) & (streams < self.streams)
+        if length < 0 or not known.all():
+            raise IndexError(
+                f"{length} steps of streams {streams}; there are {self.streams} streams."
+            )
+        outside = (starts < self._start[streams]) | (starts + length > self._stop[streams])
+        if outside.any():
+            stream, start = int(streams[outside][0]), int(starts[outside][0])
+            raise IndexError(
+                f"Steps {start} to {start + length} of stream {stream} were asked for; held are "
+                f"{self._start[stream]} to {self._stop[stream]}."
+            )
+
+    def _bounds_of(self, state: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Start and stop of a recorded state, after a check that its data are on disk."""
+        if state.get("format") != FORMAT or len(state["stop"]) != self.streams:
+            raise CheckpointError(
+                f"The recorded replay state has format {state.get('format')} and "
+                f"{len(state.get('stop', ()))} streams; wanted are format {FORMAT} and "
+                f"{self.streams} streams. Resume with the options the run was started with."
+            )
+        start, stop = (np.array(state[name], np.int64) for name in ("start", "stop"))
+        for stream in range(self.streams):
+            last = -(-int(stop[stream]) // self.segment_steps)
+            for segment in range(int(start[stream]) // self.segment_steps, last):
+                if not self._files.complete(stream, segment):
+                    raise CheckpointError(
+                        f"{self._files.path(stream, segment)} is missing or cut short, and the "
+                        "checkpoint needs it. Copy the replay folder back, or start a new run."
+                    )
+        return start, stop
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise UsageError(
+                f"The replay {self.folder} was opened to be read, and something would change it. "
+                "To write, make a Replay and restore it."
+            )
+
+    def _check_cap(self) -> None:
+        least = 2 * self.streams * self._files.segment_bytes
+        if self.max_bytes is not None and self.max_bytes < least:
+            raise UsageError(
+                f"The replay's byte cap is {self.max_bytes}; with {self.streams} environments and "
+                f"{self.segment_steps} steps per file it must be at least {least}."
+            )

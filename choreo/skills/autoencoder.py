@@ -1,0 +1,80 @@
+"""The skill space: encoder of model states, codebook, decoder of codes."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from choreo.nn import MLP
+from choreo.skills.codebook import Codebook
+
+
+@dataclass(frozen=True)
+class SkillConfig:
+    """Skill discovery and skill learning settings."""
+
+    codes: int = 64
+    """Number of skills. [paper]"""
+    code_size: int = 16
+    """Dimension of a code. [authors]"""
+    layers: int = 4
+    """Hidden layers of skill encoder and decoder. [authors]"""
+    units: int = 400
+    """Units of each of these layers. [authors]"""
+    decay: float = 0.99
+    """Decay of the codebook's moving averages. [authors]"""
+    commitment: float = 1e-4
+    """Weight of the commitment loss. [authors]"""
+    resample_every: int = 200
+    """Updates between two checks for unused codes; 0 turns resampling off. [paper]"""
+    neighbours: int = 30
+    """Nearest neighbours of the entropy reward, the state itself included. [authors]"""
+    entropy_clip: float = 1e-4
+    """Distance below which a neighbour counts as zero. [authors]"""
+    code_scale: float = 1.0
+    """Weight of r_code. [paper: unweighted]"""
+    entropy_scale: float = 1.0
+    """Weight of r_ent. [paper: unweighted]"""
+
+
+class SkillSpace(nn.Module):
+    """Maps model states h (..., D) to codes and codes back to h (paper section 3.1)."""
+
+    resampled: Tensor
+
+    def __init__(self, deter: int, config: SkillConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = (config.layers, config.units)
+        self.encoder = MLP(deter, config.code_size, *sizes, norm=True)
+        self.decoder = MLP(config.code_size, deter, *sizes, norm=True)
+        self.codebook = Codebook(config.codes, config.code_size, config.decay)
+        self.register_buffer("resampled", torch.zeros((), dtype=torch.int64))  # in total
+
+    def nearest_code(self, deter: Tensor) -> Tensor:
+        """Index of the code nearest to the encoding of h (..., D), (...)."""
+        return self.codebook.nearest(self.encoder(deter))
+
+    def decoded_codes(self) -> Tensor:
+        """D(code) of every code, (K, D)."""
+        return self.decoder(self.codebook.codes)
+
+    def loss(self, deter: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Reconstruction + commitment on h (N, D); moves the codebook.
+
+        The output uses the codebook from before the move. Source: paper section 3.1, equation 3.
+        """
+        z = self.encoder(deter)
+        quantised, index = self.codebook.quantise(z)
+        reconstruction = F.mse_loss(self.decoder(quantised), deter)
+        commitment = F.mse_loss(z, quantised.detach())
+        self.codebook.update(z.detach(), index)
+        metrics = {"reconstruction": reconstruction.detach(), "commitment": commitment.detach()}
+        return reconstruction + self.config.commitment * commitment, metrics
+
+    @torch.no_grad()
+    def maybe_resample(self, deter: Tensor, update: int, generator: torch.Generator) -> None:
+        """After every `resample_every` updates, replace the codes that were never chosen."""
+        if self.config.resample_every and update % self.config.resample_every == 0:
+            self.resampled += self.codebook.resample(self.encoder(deter), generator)

@@ -1,0 +1,129 @@
+"""Steps the environments, records what happens, and can pick up open episodes again."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from choreo.envs.vector import StepBatch, VectorEnv
+from choreo.record import derive_seed
+from choreo.replay import Replay
+
+ACTION, REWARD = "action", "reward"
+FLAGS = ("is_first", "is_last", "is_terminal")
+
+Act = Callable[[StepBatch], np.ndarray]
+"""From the last step of N environments to actions (N, A) in [-1, 1]."""
+
+EpisodeEnd = dict[str, float]
+
+
+class Collector:
+    """Experience of N environments, episode after episode.
+
+    Every episode begins with a seed derived from the run's seed, the environment's number and the
+    episode's number. So an episode that was open when the run was killed is restored by resetting
+    with its seed and taking its recorded actions again: no simulator state need be saved.
+    """
+
+    def __init__(self, vector: VectorEnv, replay: Replay, seed: int) -> None:
+        self.vector, self.replay, self.seed = vector, replay, seed
+        num = vector.num
+        self.frames = 0
+        self.episodes = np.zeros(num, np.int64)  # begun, per environment
+        self.open_steps = np.zeros(num, np.int64)  # recorded rows of the open episode
+        self.returns = np.zeros(num, np.float64)
+        self.last: StepBatch | None = None
+
+    def step(self, act: Act) -> list[EpisodeEnd]:
+        """Take one step in every environment; returns the episodes that ended.
+
+        An environment whose episode has ended is reset instead, which costs no frame.
+        """
+        reset = np.ones(self.vector.num, bool) if self.last is None else self.last.is_last.copy()
+        actions = np.zeros((self.vector.num, self.vector.spec.action_size), np.float32)
+        if self.last is not None:
+            actions = np.where(reset[:, None], actions, act(self.last)).astype(np.float32)
+        self.episodes += reset
+        self.last = self.vector.step(actions, reset, self._seeds())
+        self.frames += int((~reset).sum()) * self.vector.spec.action_repeat
+        self._record(actions, reset, self.last)
+        ended = np.flatnonzero(self.last.is_last)
+        return [
+            {"return": float(self.returns[i]), "length": float(self.open_steps[i] - 1)}
+            for i in ended
+        ]
+
+    def _record(self, actions: np.ndarray, reset: np.ndarray, step: StepBatch) -> None:
+        self.open_steps = np.where(reset, 1, self.open_steps + 1)
+        self.returns = np.where(reset, 0.0, self.returns + step.reward)
+        flags = {name: getattr(step, name) for name in FLAGS}
+        self.replay.append(
+            {**step.observation, ACTION: actions, REWARD: step.reward.astype(np.float32), **flags}
+        )
+
+    def _seeds(self) -> np.ndarray:
+        episodes = enumerate(self.episodes.tolist())
+        return np.array([derive_seed(self.seed, "env", i, n) for i, n in episodes], np.int64)
+
+    def state(self) -> dict[str, Any]:
+        """Counters as JSON; the open episodes themselves are in the replay."""
+        return {
+            "frames": self.frames,
+            "episodes": self.episodes.tolist(),
+            "open_steps": self.open_steps.tolist(),
+            "returns": self.returns.tolist(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; the replay must have been restored before.
+
+        Where an environment does not repeat itself under its seed, the open episode is given up
+        with a warning and a new one begins.
+        """
+        self.frames = int(state["frames"])
+        self.episodes = np.array(state["episodes"], np.int64)
+        self.open_steps = np.array(state["open_steps"], np.int64)
+        self.returns = np.array(state["returns"], np.float64)
+        if self.open_steps.max(initial=0) > 0:
+            self.last = self._retrace()
+
+    def _retrace(self) -> StepBatch:
+        """Bring every environment to the last recorded step of its open episode."""
+        _, stops = self.replay.bounds()
+        rows = [
+            self.replay.read(i, int(stop - steps), int(stop))
+            for i, (stop, steps) in enumerate(zip(stops, self.open_steps, strict=True))
+        ]
+        longest = int(self.open_steps.max())
+        step = None
+        for t in range(longest):
+            # Shorter episodes wait in their reset until all end at the same time.
+            index = [t - (longest - int(steps)) for steps in self.open_steps]
+            reset = np.array([i <= 0 for i in index])
+            pairs = zip(rows, index, strict=True)
+            actions = np.stack([row[ACTION][max(i, 0)] for row, i in pairs])
+            step = self.vector.step(actions, reset, self._seeds())
+        assert step is not None
+        return self._checked(step, rows)
+
+    def _checked(self, step: StepBatch, rows: list[dict[str, np.ndarray]]) -> StepBatch:
+        for i, row in enumerate(rows):
+            same = all(np.array_equal(v[i], row[key][-1]) for key, v in step.observation.items())
+            if not same:
+                logging.getLogger("choreo").warning(
+                    "environment %d did not repeat its episode under the same seed and actions; "
+                    "it begins a new episode, and this resume is not exact",
+                    i,
+                )
+                step.is_last[i] = True
+        return step
+
+
+def replay_keys(vector: VectorEnv) -> dict[str, tuple[tuple[int, ...], str]]:
+    """What a replay of these environments holds: name to shape and dtype."""
+    spec = vector.spec
+    keys = {key: (array.shape, array.dtype) for key, array in spec.observations.items()}
+    keys |= {ACTION: ((spec.action_size,), "float32"), REWARD: ((), "float32")}
+    return keys | {name: ((), "bool") for name in FLAGS}

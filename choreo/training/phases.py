@@ -1,0 +1,85 @@
+"""How an agent acts and which parts learn: the two phases of a run."""
+
+import abc
+from typing import Any
+
+import numpy as np
+
+from choreo.adaptation import AdaptationConfig
+from choreo.agent import PolicyName, Session
+from choreo.envs.vector import StepBatch
+
+
+class Phase(abc.ABC):
+    """Chooses actions for the collector and says which parts of the learner rest."""
+
+    evaluated: PolicyName
+    """The policy that evaluations during training run."""
+
+    @abc.abstractmethod
+    def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
+        """Actions (N, A) after `step`; `frames` counts what was collected before."""
+
+    @abc.abstractmethod
+    def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
+        """Names of the learner's parts that do not learn from this batch."""
+
+    def state(self) -> dict[str, Any]:
+        """What the phase remembers, as JSON."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state` gave."""
+
+
+class Exploring(Phase):
+    """Pre-training: random actions at first, then the explorer's samples."""
+
+    evaluated: PolicyName = "explore"
+
+    def __init__(self, random_frames: int) -> None:
+        self.random_frames = random_frames
+
+    def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
+        policy: PolicyName = "random" if frames < self.random_frames else "explore"
+        return session.act(step.observation, policy=policy, sample=True, is_first=step.is_first)
+
+    def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
+        return ()
+
+
+class Adapting(Phase):
+    """Fine-tuning: random skills until the reward is found, then the meta-controller's samples.
+
+    Until then neither selector nor skill policy learns, the world model does (paper section 3.3).
+    """
+
+    evaluated: PolicyName = "task"
+
+    def __init__(
+        self, random_frames: int, config: AdaptationConfig, codes: int, rng: np.random.Generator
+    ) -> None:
+        self.random_frames, self.config, self.codes, self.rng = random_frames, config, codes, rng
+        self.found = False
+        self.steps = 0
+        self.skill: np.ndarray | None = None
+
+    def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
+        if self.found and frames >= self.random_frames:
+            return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
+        if self.skill is None or self.steps % self.config.skill_steps == 0:
+            self.skill = self.rng.integers(self.codes, size=len(step.is_first))
+        self.steps += 1
+        return session.act(step.observation, self.skill, sample=True, is_first=step.is_first)
+
+    def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
+        self.found = self.found or bool((batch["reward"] > self.config.reward_threshold).any())
+        return () if self.found and frames >= self.random_frames else ("adaptation",)
+
+    def state(self) -> dict[str, Any]:
+        skill = None if self.skill is None else self.skill.tolist()
+        return {"found": self.found, "steps": self.steps, "skill": skill}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.found, self.steps = bool(state["found"]), int(state["steps"])
+        self.skill = None if state["skill"] is None else np.array(state["skill"], np.int64)

@@ -1,0 +1,198 @@
+"""The recurrent state-space model and its KL loss.
+
+Shapes: B sequences, T steps, N parallel states, D deterministic size, V variables of C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from choreo.nn import one_hot_straight_through
+
+
+@dataclass(frozen=True)
+class State:
+    """Model state: deterministic h (..., D), stochastic s and its logits (..., V, C)."""
+
+    deter: Tensor
+    stoch: Tensor
+    logit: Tensor
+
+    @property
+    def feat(self) -> Tensor:
+        """Features [s, h], (..., V * C + D)."""
+        return torch.cat([self.stoch.flatten(-2), self.deter], -1)
+
+    def detach(self) -> "State":
+        """The same state without gradient."""
+        return State(self.deter.detach(), self.stoch.detach(), self.logit.detach())
+
+    def flatten(self) -> "State":
+        """Merge the two leading axes: (B, T, ...) to (B * T, ...)."""
+        return State(*(x.flatten(0, 1) for x in (self.deter, self.stoch, self.logit)))
+
+    def __getitem__(self, index: object) -> "State":
+        return State(self.deter[index], self.stoch[index], self.logit[index])
+
+
+class LayerNormGRU(nn.Module):
+    """GRU cell with one LayerNorm over its three gates.
+
+    Gates come in the order reset, candidate, update; the update gate is biased by -1, so that a
+    new cell remembers. Source: authors' code (DreamerV2's cell).
+    """
+
+    def __init__(self, inputs: int, deter: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs + deter, 3 * deter)
+        self.norm = nn.LayerNorm(3 * deter)
+
+    def forward(self, x: Tensor, deter: Tensor) -> Tensor:
+        """Map input (N, inputs) and h (N, D) to the next h (N, D)."""
+        gates = self.norm(self.linear(torch.cat([x, deter], -1)))
+        reset, candidate, update = gates.chunk(3, -1)
+        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+        update = torch.sigmoid(update - 1)
+        return deter + update * (candidate - deter)
+
+
+class RSSM(nn.Module):
+    """h_t = cell(h_{t-1}, [s_{t-1}, a_{t-1}]); prior p(s_t | h_t); posterior q(s_t | h_t, e_t)."""
+
+    def __init__(
+        self, actions: int, embed: int, deter: int, hidden: int, variables: int, classes: int
+    ) -> None:
+        super().__init__()
+        self.deter, self.variables, self.classes = deter, variables, classes
+        self.feat_size = variables * classes + deter
+        logits = variables * classes
+        self.input = nn.Linear(logits + actions, hidden)
+        self.cell = LayerNormGRU(hidden, deter)
+        self.prior_hidden = nn.Linear(deter, hidden)
+        self.prior_logit = nn.Linear(hidden, logits)
+        self.posterior_hidden = nn.Linear(deter + embed, hidden)
+        self.posterior_logit = nn.Linear(hidden, logits)
+
+    def initial(self, num: int) -> State:
+        """Zero state of `num` rows: what every episode starts from."""
+        weight = self.input.weight
+        stoch = weight.new_zeros(num, self.variables, self.classes)
+        return State(weight.new_zeros(num, self.deter), stoch, stoch)
+
+    def prior_logits(self, deter: Tensor) -> Tensor:
+        """Logits of p(s | h), (..., V, C)."""
+        logit = self.prior_logit(F.elu(self.prior_hidden(deter)))
+        return logit.unflatten(-1, (self.variables, self.classes))
+
+    def posterior_logits(self, deter: Tensor, embed: Tensor) -> Tensor:
+        """Logits of q(s | h, e), (..., V, C)."""
+        return self._posterior_logits(deter, self._embed_part(embed))
+
+    def imagine_step(
+        self, state: State, action: Tensor, generator: torch.Generator | None = None
+    ) -> State:
+        """One step of the prior from `state` under `action` (N, A)."""
+        deter = self._next_deter(state.stoch.flatten(-2), state.deter, self._action_part(action))
+        logit = self.prior_logits(deter)
+        return State(deter, one_hot_straight_through(logit, generator), logit)
+
+    def observe_step(
+        self,
+        state: State,
+        action: Tensor,
+        embed: Tensor,
+        is_first: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> State:
+        """One step of the posterior: `action` (N, A) led to the observation embedded in `embed`.
+
+        Rows with `is_first` (N,) start an episode: their previous state and action become zero.
+        """
+        keep = (~is_first).to(embed.dtype).unsqueeze(-1)
+        return self._observe_step(
+            state, self._action_part(action * keep), self._embed_part(embed), keep, generator
+        )
+
+    def observe(
+        self,
+        embed: Tensor,
+        action: Tensor,
+        is_first: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> tuple[State, Tensor]:
+        """Filter a batch from the zero state.
+
+        Takes embed (B, T, E), action (B, T, A), is_first (B, T); returns the posterior states
+        (B, T, ...) and the logits of the priors (B, T, V, C).
+        """
+        keep = (~is_first).to(embed.dtype).unsqueeze(-1)
+        embeds = self._embed_part(embed).unbind(1)
+        actions = self._action_part(action * keep).unbind(1)
+        state, states = self.initial(embed.shape[0]), []
+        for action_part, embed_part, keep_t in zip(actions, embeds, keep.unbind(1), strict=True):
+            state = self._observe_step(state, action_part, embed_part, keep_t, generator)
+            states.append(state)
+        posterior = stack_states(states, 1)
+        return posterior, self.prior_logits(posterior.deter)
+
+    def _observe_step(
+        self,
+        state: State,
+        action_part: Tensor,
+        embed_part: Tensor,
+        keep: Tensor,
+        generator: torch.Generator | None,
+    ) -> State:
+        deter = self._next_deter(state.stoch.flatten(-2) * keep, state.deter * keep, action_part)
+        logit = self._posterior_logits(deter, embed_part)
+        return State(deter, one_hot_straight_through(logit, generator), logit)
+
+    # A linear map of [x, y] is the sum of a map of x and a map of y: the parts that do not depend
+    # on the recurrence are computed for all steps at once.
+
+    def _action_part(self, action: Tensor) -> Tensor:
+        return F.linear(action, self.input.weight[:, -action.shape[-1] :], self.input.bias)
+
+    def _embed_part(self, embed: Tensor) -> Tensor:
+        layer = self.posterior_hidden
+        return F.linear(embed, layer.weight[:, self.deter :], layer.bias)
+
+    def _next_deter(self, stoch: Tensor, deter: Tensor, action_part: Tensor) -> Tensor:
+        hidden = F.linear(stoch, self.input.weight[:, : stoch.shape[-1]]) + action_part
+        return self.cell(F.elu(hidden), deter)
+
+    def _posterior_logits(self, deter: Tensor, embed_part: Tensor) -> Tensor:
+        hidden = F.linear(deter, self.posterior_hidden.weight[:, : self.deter]) + embed_part
+        logit = self.posterior_logit(F.elu(hidden))
+        return logit.unflatten(-1, (self.variables, self.classes))
+
+
+def stack_states(states: list[State], dim: int) -> State:
+    """Stack states along a new time axis."""
+    return State(
+        torch.stack([s.deter for s in states], dim),
+        torch.stack([s.stoch for s in states], dim),
+        torch.stack([s.logit for s in states], dim),
+    )
+
+
+def categorical_kl(p_logit: Tensor, q_logit: Tensor) -> Tensor:
+    """KL(p, q) in nats of (..., V, C) logits, summed over the variables, (...)."""
+    p_log, q_log = torch.log_softmax(p_logit, -1), torch.log_softmax(q_logit, -1)
+    return (p_log.exp() * (p_log - q_log)).sum((-2, -1))
+
+
+def kl_balance(
+    posterior: Tensor, prior: Tensor, balance: float = 0.8, free: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """KL loss with balancing and free nats; returns the loss and KL(post, prior) per step.
+
+    `balance` weighs the term that trains the prior; free nats apply to the mean of each side.
+    Source: paper section 2 (DreamerV2's KL balancing).
+    """
+    value = categorical_kl(posterior.detach(), prior)
+    train_prior = value.mean().clamp(min=free)
+    train_posterior = categorical_kl(posterior, prior.detach()).mean().clamp(min=free)
+    return balance * train_prior + (1 - balance) * train_posterior, value.detach()
