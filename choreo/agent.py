@@ -105,7 +105,7 @@ class Agent(nn.Module):
         generator: torch.Generator | None = None,
     ) -> State:
         """Posterior state after raw observations, each (N, ...), with `is_first` (N,) bool."""
-        embed = self.world_model.encoder(preprocess(observation))
+        embed = self.world_model.embed(preprocess(observation))
         rssm = self.world_model.rssm
         return rssm.observe_step(memory.state, memory.action, embed, is_first, generator)
 
@@ -221,7 +221,7 @@ class Session:
         sample: bool = False,
         is_first: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Take in an observation and return the action for it, float32 in [-1, 1], (A,) or (num, A).
+        """Take in an observation and return the action: float32 in [-1, 1], (A,) or (num, A).
 
         A `skill` number runs that skill; without one the meta-controller acts, or the explorer
         where there is none; `policy` names one of "explore", "skill", "task", "random". Episodes
@@ -361,7 +361,7 @@ def adapt(agent: Agent, config: AgentConfig, seed: int) -> Agent:
         ),
     )
     fresh = Agent(agent.spec, sized, "adaptation", seed).to(agent.device)
-    for name in ("encoder", "rssm", "decoder"):
+    for name in ("standardizer", "encoder", "rssm", "decoder"):
         source = getattr(agent.world_model, name).state_dict()
         getattr(fresh.world_model, name).load_state_dict(source)
     fresh.skills.load_state_dict(agent.skills.state_dict())

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -131,7 +131,7 @@ def bench_update(config: BenchConfig) -> UpdateCost:
             "batch": run.training.batch,
             "length": run.training.length,
             "horizon": run.imagination.horizon,
-            "particles": steps * (run.imagination.horizon + 1),
+            "particles": (run.imagination.starts or steps) * (run.imagination.horizon + 1),
             "codes": run.skills.codes,
         },
     )
@@ -197,5 +197,3 @@ def _peak_memory_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-

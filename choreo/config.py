@@ -105,7 +105,9 @@ class RunConfig:
     def to_json(self) -> dict[str, Any]:
         """Nested plain values; paths become strings."""
         data = asdict(self)
-        data = {key: str(value) if isinstance(value, Path) else value for key, value in data.items()}
+        data = {
+            key: str(value) if isinstance(value, Path) else value for key, value in data.items()
+        }
         return data | {"command": self.command}
 
     @property

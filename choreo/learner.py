@@ -6,7 +6,7 @@ Pre-training and fine-tuning differ in the parts a learner is built with, nowher
 import abc
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,10 @@ class Update:
     generator: torch.Generator
     timer: Timer
     output: ModelOutput | None = None
+    start: State = field(init=False)
+    """States that imagination starts from, (N, ...)."""
+    is_terminal: Tensor = field(init=False)
+    """Where these ended their episode, (N,)."""
 
     @property
     def posterior(self) -> ModelOutput:
@@ -40,15 +44,14 @@ class Update:
         assert self.output is not None, "the world model is the first part of every learner"
         return self.output
 
-    @property
-    def start(self) -> State:
-        """Every posterior state of the batch as a start of imagination, (B * T, ...)."""
-        return self.posterior.posterior.flatten()
-
-    @property
-    def is_terminal(self) -> Tensor:
-        """Where the start states ended their episode, (B * T,)."""
-        return self.batch.is_terminal.flatten()
+    def choose_starts(self, limit: int) -> None:
+        """Pick where imagination starts: all B * T states, or `limit` of them at random."""
+        state, is_terminal = self.posterior.posterior.flatten(), self.batch.is_terminal.flatten()
+        if 0 < limit < len(is_terminal):
+            device = is_terminal.device
+            order = torch.randperm(len(is_terminal), generator=self.generator, device=device)
+            state, is_terminal = state[order[:limit]], is_terminal[order[:limit]]
+        self.start, self.is_terminal = state, is_terminal
 
 
 class Part(abc.ABC):
@@ -70,6 +73,7 @@ class WorldModelPart(Part):
 
     def __init__(self, agent: Agent, config: OptimizerConfig, reward_gradient: bool) -> None:
         self.model, self.reward_gradient = agent.world_model, reward_gradient
+        self.starts = agent.config.imagination.starts
         optimizer = Optimizer(self.model.parameters(), config.model_lr, config)
         self.optimizers = {"world_model": optimizer}
 
@@ -78,6 +82,7 @@ class WorldModelPart(Part):
             update.batch, self.reward_gradient, update.generator
         )
         norm = self.optimizers["world_model"].step(loss)
+        update.choose_starts(self.starts)
         return metrics | {"loss": loss.detach(), "grad_norm": norm}
 
 
@@ -123,10 +128,12 @@ class CodebookPart(Part):
 
     def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
         self.skills = agent.skills
-        self.optimizers = {"skills": Optimizer(self.skills.parameters(), config.behavior_lr, config)}
+        self.optimizers = {
+            "skills": Optimizer(self.skills.parameters(), config.behavior_lr, config)
+        }
 
     def update(self, update: Update) -> Metrics:
-        deter = update.start.deter
+        deter = update.posterior.posterior.deter.flatten(0, 1)
         loss, metrics = self.skills.loss(deter)
         self.optimizers["skills"].step(loss)
         self.skills.maybe_resample(deter, update.number + 1, update.generator)
@@ -265,7 +272,9 @@ class Learner:
         self.updates = counters["updates"]
 
 
-def actor_critic_optimizers(actor_critic: ActorCritic, config: OptimizerConfig) -> dict[str, Optimizer]:
+def actor_critic_optimizers(
+    actor_critic: ActorCritic, config: OptimizerConfig
+) -> dict[str, Optimizer]:
     """One optimiser for the actor and one for the critic."""
     return {
         "actor": Optimizer(actor_critic.actor.parameters(), config.behavior_lr, config),

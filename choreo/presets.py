@@ -28,11 +28,18 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": _merge(
         _small(layers=2, units=128),
         {
-            "model": {"deter": 128, "hidden": 128, "variables": 16, "classes": 16},
-            "imagination": {"horizon": 10},
+            "model": {
+                "deter": 64,
+                "hidden": 64,
+                "variables": 8,
+                "classes": 8,
+                "standardize": True,
+                "kl_free": 0.1,
+            },
+            "imagination": {"starts": 128, "gamma": 0.95, "slow_every": 20},
             "skills": {"codes": 16, "neighbours": 12},
-            "optimizer": {"behavior_lr": 3e-4, "model_lr": 6e-4},
-            "training": {"batch": 8, "length": 24, "random_frames": 2000},
+            "optimizer": {"behavior_lr": 1e-3, "model_lr": 1e-3},
+            "training": {"batch": 16, "length": 32, "random_frames": 4000},
         },
     ),
     # Ours: seconds, for tests; learns nothing worth looking at.

@@ -20,8 +20,10 @@ def put(module: nn.Module, weights: dict[str, Tensor]) -> None:
     module.load_state_dict(weights, strict=True)
 
 
-def mlp_weights(data: dict[str, Tensor], prefix: str, layers: int, output: str) -> dict[str, Tensor]:
-    """Weights of an authors' MLP named dense0, norm0._layer, ... as this project's MLP names them."""
+def mlp_weights(
+    data: dict[str, Tensor], prefix: str, layers: int, output: str
+) -> dict[str, Tensor]:
+    """Weights of an authors' MLP (dense0, norm0._layer, ...) under this project's names."""
     weights = {}
     for i in range(layers):
         for kind in ("weight", "bias"):
@@ -36,7 +38,7 @@ def mlp_weights(data: dict[str, Tensor], prefix: str, layers: int, output: str) 
 
 
 def sequential_weights(data: dict[str, Tensor], prefix: str, layers: int) -> dict[str, Tensor]:
-    """Weights of an authors' sequence [linear, norm, ELU] x layers as this project's MLP names them."""
+    """Weights of an authors' sequence of [linear, norm, ELU] under this project's names."""
     weights = {}
     for i in range(layers):
         for kind in ("weight", "bias"):

@@ -8,7 +8,6 @@ import tyro
 
 from choreo.agent import AgentConfig, find_checkpoint
 from choreo.config import FinetuneConfig, PresetName, PretrainConfig, RunConfig
-from choreo.demo import DemoConfig, run_demo
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
 from choreo.runtime import keep_memory
@@ -39,6 +38,8 @@ def finetune(arguments: list[str]) -> None:
 
 def demo(arguments: list[str]) -> None:
     """`choreo demo`."""
+    from choreo.demo import DemoConfig, run_demo  # brings the plots, which training does not need
+
     config = tyro.cli(DemoConfig, args=arguments, prog="choreo demo")
     keep_memory()
     print(run_demo(config))
@@ -74,9 +75,7 @@ def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:
         default = with_settings(default, RunFolder(run).config())
-    return replace(
-        default, model=agent.model, imagination=agent.imagination, skills=agent.skills
-    )
+    return replace(default, model=agent.model, imagination=agent.imagination, skills=agent.skills)
 
 
 def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfig:

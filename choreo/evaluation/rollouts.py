@@ -12,7 +12,7 @@ from choreo.envs import StepBatch, VectorEnv
 from choreo.errors import UsageError
 from choreo.record import derive_seed
 
-FRAME_SIZE = (160, 160)  # height and width in pixels [ours]
+FRAME_SIZE = (128, 128)  # height and width in pixels [ours]
 
 Skills = Sequence[int] | Sequence[Sequence[int]]
 """A skill number for each episode, or several, played one after the other."""

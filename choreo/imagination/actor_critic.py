@@ -20,7 +20,9 @@ class ImaginationConfig:
     """Imagination and actor-critic settings, shared by all three actor-critics."""
 
     horizon: int = 15
-    """Imagined steps from every state of a batch. [paper]"""
+    """Imagined steps from every start. [paper]"""
+    starts: int = 0
+    """States of a batch that imagination starts from, drawn at random; 0 is all. [paper: all]"""
     gamma: float = 0.99
     """Discount per step. [paper]"""
     lambda_: float = 0.95

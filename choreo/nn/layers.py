@@ -1,5 +1,7 @@
 """The multi-layer perceptron and the straight-through sample of categorical variables."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,9 +18,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [inputs] + [units] * layers
-        self.linears = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.LayerNorm(units) for _ in range(layers) if norm)
         self.output = nn.Linear(sizes[-1], outputs) if outputs is not None else None
         self.outputs = outputs if outputs is not None else sizes[-1]

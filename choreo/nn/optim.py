@@ -27,8 +27,10 @@ class OptimizerConfig:
 class Optimizer:
     """Adam after clipping the global gradient norm and decaying every parameter."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, config: OptimizerConfig):
-        self.parameters = list(parameters)
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], lr: float, config: OptimizerConfig
+    ) -> None:
+        self.parameters = [p for p in parameters if p.requires_grad]
         self.clip, self.decay = config.clip, config.decay
         self.adam = torch.optim.Adam(self.parameters, lr=lr, eps=config.epsilon, fused=True)
 

@@ -126,4 +126,4 @@ def replay_keys(vector: VectorEnv) -> dict[str, tuple[tuple[int, ...], str]]:
     spec = vector.spec
     keys = {key: (array.shape, array.dtype) for key, array in spec.observations.items()}
     keys |= {ACTION: ((spec.action_size,), "float32"), REWARD: ((), "float32")}
-    return keys | {name: ((), "bool") for name in FLAGS}
+    return keys | dict.fromkeys(FLAGS, ((), "bool"))

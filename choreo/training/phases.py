@@ -24,10 +24,11 @@ class Phase(abc.ABC):
     def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
         """Names of the learner's parts that do not learn from this batch."""
 
+    @abc.abstractmethod
     def state(self) -> dict[str, Any]:
         """What the phase remembers, as JSON."""
-        return {}
 
+    @abc.abstractmethod
     def restore(self, state: dict[str, Any]) -> None:
         """Remember what `state` gave."""
 
@@ -46,6 +47,12 @@ class Exploring(Phase):
 
     def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
         return ()
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing to remember."""
 
 
 class Adapting(Phase):

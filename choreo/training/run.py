@@ -7,7 +7,6 @@ from choreo.config import MAY_CHANGE, FinetuneConfig, PretrainConfig, RunConfig
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
 from choreo.errors import EnvironmentMismatch, UsageError
-from choreo.evaluation.evaluate import evaluate
 from choreo.learner import adaptation_learner, pretraining_learner
 from choreo.record import RunFolder, Streams, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
@@ -92,6 +91,8 @@ def _evaluator(config: RunConfig, phase: Phase) -> Evaluator | None:
     training = config.training
     if training.evaluate_every <= 0:
         return None
+    # Here and not above: it brings the plotting libraries, which other runs need not wait for.
+    from choreo.evaluation.evaluate import evaluate
 
     def score(agent: Agent, frames: int) -> dict[str, float]:
         episodes = training.evaluate_episodes

@@ -93,6 +93,8 @@ class Trainer:
             self.logger.write("episode", self._counters(), episode)
         if self.sampler.ready():
             for _ in range(self.updates_due(self.collector.frames)):
+                if self.learner.updates == 0:
+                    self._standardize()
                 metrics = self._update()
                 if self.log_due(self.collector.frames):
                     self._log(metrics)
@@ -100,6 +102,22 @@ class Trainer:
         self._snapshot(before)
         if self.save_due(self.collector.frames):
             self.save()
+
+    def _standardize(self) -> None:
+        """Before the first update: take the scale of the observations from what is in replay."""
+        model = self.agent.world_model
+        if not self.agent.config.model.standardize or bool(model.standardizer.fitted):
+            return
+        starts, stops = self.replay.bounds()
+        rows = [self.replay.read(i, int(a), int(b)) for i, (a, b) in enumerate(zip(starts, stops))]
+        model.standardizer.fit(
+            {
+                key: torch.as_tensor(np.concatenate([row[key] for row in rows])).to(
+                    self.agent.device
+                )
+                for key in model.standardizer.keys
+            }
+        )
 
     def _update(self) -> Metrics:
         with self.stopwatch.watch("sampling"):
@@ -171,7 +189,9 @@ class Trainer:
         name = f"frames_{self.collector.frames:09d}"
         folder = self.run_folder.checkpoints
         checkpoint.save(folder, name, tensors, self._state(), keep=self.config.logging.keep)
-        kept = [checkpoint.load_state(path)["replay"] for path in checkpoint.list_checkpoints(folder)]
+        kept = [
+            checkpoint.load_state(path)["replay"] for path in checkpoint.list_checkpoints(folder)
+        ]
         self.replay.collect_garbage(kept)
 
     def _state(self) -> dict[str, Any]:
@@ -216,5 +236,3 @@ class Trainer:
 def _group(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     prefix = f"{name}."
     return {key[len(prefix) :]: v for key, v in tensors.items() if key.startswith(prefix)}
-
-

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from choreo.envs.spaces import EnvSpec
 from choreo.nn import MLP, gaussian_log_prob
 from choreo.world_model.decoder import Decoder
-from choreo.world_model.encoder import Encoder, preprocess
+from choreo.world_model.encoder import Encoder, Standardizer, preprocess
 from choreo.world_model.rssm import RSSM, State, kl_balance
 
 
@@ -31,6 +31,9 @@ class ModelConfig:
     """Units of each of these layers. [authors]"""
     image_depth: int = 48
     """Channels of the first image convolution. [paper]"""
+    standardize: bool = False
+    """Bring vectors to unit scale with the statistics of the data before the first update; for
+    environments whose observations are tiny or huge. [ours; paper: off]"""
     kl_balance: float = 0.8
     """Weight of the KL term that trains the prior. [authors]"""
     kl_free: float = 1.0
@@ -79,14 +82,13 @@ class WorldModel(nn.Module):
         super().__init__()
         self.config = config
         c = config
+        self.standardizer = Standardizer(spec.observations)
         self.encoder = Encoder(spec.observations, c.layers, c.units, c.image_depth)
         self.rssm = RSSM(
             spec.action_size, self.encoder.outputs, c.deter, c.hidden, c.variables, c.classes
         )
         self.feat_size = self.rssm.feat_size
-        self.decoder = Decoder(
-            self.feat_size, spec.observations, c.layers, c.units, c.image_depth
-        )
+        self.decoder = Decoder(self.feat_size, spec.observations, c.layers, c.units, c.image_depth)
         self.reward = MLP(self.feat_size, 1, c.layers, c.units)
 
     def loss(
@@ -100,14 +102,15 @@ class WorldModel(nn.Module):
         With `reward_gradient` the reward shapes the states (fine-tuning); without it the reward
         head learns from detached features (pre-training).
         """
-        embed = self.encoder(batch.observation)
+        observation = self.standardizer(batch.observation)
+        embed = self.encoder(observation)
         posterior, prior = self.rssm.observe(embed, batch.action, batch.is_first, generator)
         kl_loss, kl = kl_balance(
             posterior.logit, prior, self.config.kl_balance, self.config.kl_free
         )
         feat = posterior.feat
         losses = {"kl": kl_loss}
-        for key, log_prob in self.decoder.log_prob(feat, batch.observation).items():
+        for key, log_prob in self.decoder.log_prob(feat, observation).items():
             losses[key] = -log_prob.mean()
         reward = self.reward(feat if reward_gradient else feat.detach())
         losses["reward"] = -gaussian_log_prob(reward, batch.reward.unsqueeze(-1)).mean()
@@ -115,6 +118,14 @@ class WorldModel(nn.Module):
         metrics["kl"] = kl.mean()
         total = torch.stack(list(losses.values())).sum()
         return total, ModelOutput(posterior.detach(), feat.detach(), kl), metrics
+
+    def embed(self, observation: Mapping[str, Tensor]) -> Tensor:
+        """Embed preprocessed observations (..., shape of each key), (..., E)."""
+        return self.encoder(self.standardizer(observation))
+
+    def decode(self, feat: Tensor) -> dict[str, Tensor]:
+        """Mean of every preprocessed observation key, in the environment's units."""
+        return self.standardizer.invert(self.decoder(feat))
 
     def predict_reward(self, feat: Tensor) -> Tensor:
         """Mean reward on arrival in states with features (..., F), (...)."""
@@ -130,10 +141,10 @@ class WorldModel(nn.Module):
         """
         head = {key: value[:, :context] for key, value in batch.observation.items()}
         posterior, _ = self.rssm.observe(
-            self.encoder(head), batch.action[:, :context], batch.is_first[:, :context], generator
+            self.embed(head), batch.action[:, :context], batch.is_first[:, :context], generator
         )
         state, feats = posterior[:, -1], []
         for action in batch.action[:, context:].unbind(1):
             state = self.rssm.imagine_step(state, action, generator)
             feats.append(state.feat)
-        return self.decoder(torch.stack(feats, 1))
+        return self.decode(torch.stack(feats, 1))

@@ -7,7 +7,9 @@ from choreo.imagination import discount_weights, lambda_return
 def test_lambda_return_equals_golden_numbers() -> None:
     data = {k: v.squeeze(-1) if v.ndim == 3 else v for k, v in golden("lambda_return").items()}
     reward, value, discount = data["reward"], data["value"], data["discount"]
-    target = lambda_return(reward[:-1], value[:-1], discount[:-1], value[-1], float(data["lambda_"]))
+    target = lambda_return(
+        reward[:-1], value[:-1], discount[:-1], value[-1], float(data["lambda_"])
+    )
     torch.testing.assert_close(target, data["target"], atol=1e-5, rtol=0)
     torch.testing.assert_close(discount_weights(discount), data["weight"], atol=1e-5, rtol=0)
 

@@ -38,12 +38,16 @@ def test_image_encoder_and_decoder_equal_golden_numbers() -> None:
     weights = {}
     for i in range(4):
         for kind in ("weight", "bias"):
-            weights[f"images.image.convolutions.{i}.{kind}"] = data[f"enc._conv_model.{3 * i}.{kind}"]
+            weights[f"images.image.convolutions.{i}.{kind}"] = data[
+                f"enc._conv_model.{3 * i}.{kind}"
+            ]
     put(encoder, weights)
     weights = {f"images.image.input.{k}": data[f"dec._conv_in.0.{k}"] for k in ("weight", "bias")}
     for i in range(4):
         for kind in ("weight", "bias"):
-            weights[f"images.image.convolutions.{i}.{kind}"] = data[f"dec._conv_model.{3 * i}.{kind}"]
+            weights[f"images.image.convolutions.{i}.{kind}"] = data[
+                f"dec._conv_model.{3 * i}.{kind}"
+            ]
     put(decoder, weights)
     observation = preprocess({"image": data["image"]})
     torch.testing.assert_close(encoder(observation), data["embed"], atol=1e-5, rtol=0)

@@ -1,0 +1,258 @@
+"""`choreo evaluate`, `choreo skills`, `choreo zeroshot` and `choreo bench`."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from choreo.agent import Agent, PolicyName, find_checkpoint, load
+from choreo.bench import BenchConfig, UpdateCost, bench_update
+from choreo.envs.vector import VectorEnv, make_vector
+from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
+from choreo.evaluation.evaluate import Evaluation
+from choreo.evaluation.evaluate import evaluate as run_evaluation
+from choreo.evaluation.zero_shot import zero_shot
+from choreo.record import RunFolder, checkpoint
+from choreo.replay import Replay
+from choreo.runtime import choose_device, keep_memory, set_threads
+from choreo.viz.report import skill_report
+from choreo.viz.video import write_video
+
+VIDEO_FRAMES = 250  # frames of a video at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureOptions:
+    """What every measurement of an agent needs."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, checkpoint or snapshot."""
+    env: str | None = None
+    """Environment; None is the one the agent was trained on."""
+    seed: int = 0
+    """Seed of the episodes: equal seeds meet equal starts."""
+    threads: int = 0
+    """CPU threads; 0 is one per core."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks live."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def agent(self) -> Agent:
+        """The agent of the run, on the device."""
+        set_threads(self.threads)
+        keep_memory()
+        return load(self.run, str(choose_device(self.device)))
+
+    def vector(self, agent: Agent, num: int) -> VectorEnv:
+        """`num` environments that fit the agent."""
+        return fitting_vector(agent, self.env, num, self.run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(MeasureOptions):
+    """Returns per episode of a policy, with mean and 95% interval."""
+
+    policy: Literal["task", "skill", "explore", "random"] | None = None
+    """Who acts: the meta-controller, skills, the explorer, or chance; None is the meta-controller
+    of a fine-tuned agent, and all skills of a pre-trained one."""
+    skill: int | None = None
+    """Evaluate this skill alone."""
+    episodes: int = 10
+    """Episodes, of every skill where all are evaluated."""
+    sample: bool = False
+    """Sample from policies instead of taking their mean."""
+    video: Path | None = None
+    """Write a video (mp4) of the first episode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillsOptions(MeasureOptions):
+    """Report on what the skills are, next to random actions and the untrained agent."""
+
+    out: Path | None = None
+    """Folder of report.html and skills.json; None is skills/ in the run folder."""
+    episodes: int = 2
+    """Episodes of every skill."""
+    steps: int = 250
+    """Agent steps of every episode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroshotOptions(MeasureOptions):
+    """Fraction of episodes in which a random skill finds the reward (paper section 4.3)."""
+
+    episodes: int = 100
+    """Episodes, each with a random skill. [paper]"""
+    skill_steps: int | None = None
+    """Steps after which another random skill takes over; None is never. [paper: never on jaco]"""
+
+
+def evaluate(arguments: list[str]) -> None:
+    """`choreo evaluate RUN`."""
+    options = tyro.cli(EvaluateOptions, args=arguments, prog="choreo evaluate")
+    agent = options.agent()
+    policy, skills = _who(options, agent)
+    if options.episodes < 1:
+        raise UsageError(f"--episodes {options.episodes}: at least 1 episode is needed")
+    count = options.episodes * (len(skills) if skills else 1)
+    with options.vector(agent, min(count, 16)) as vector:
+        result = run_evaluation(
+            agent, vector, policy, options.episodes, options.seed, skills, options.sample
+        )
+        if options.video is not None:
+            _film(options, agent, policy, skills)
+    if options.json:
+        print(json.dumps(result.to_json()))
+    else:
+        Console(file=sys.stdout).print(_evaluation_table(result))
+
+
+def skills(arguments: list[str]) -> None:
+    """`choreo skills RUN`."""
+    options = tyro.cli(SkillsOptions, args=arguments, prog="choreo skills")
+    agent = options.agent()
+    folder = options.out or _folder_of(options.run) / "skills"
+    env_id, env_options = environment_of(agent, options.env, options.run)
+    report = skill_report(
+        agent,
+        env_id,
+        folder,
+        options.episodes,
+        options.steps,
+        options.seed,
+        env_options=env_options,
+        replay=replay_of(options.run),
+    )
+    if options.json:
+        print(json.dumps(report.to_json()))
+    else:
+        print(f"{report.summary()}\n\n{folder / 'report.html'}\n{folder / 'skills.json'}")
+
+
+def zeroshot(arguments: list[str]) -> None:
+    """`choreo zeroshot RUN`."""
+    options = tyro.cli(ZeroshotOptions, args=arguments, prog="choreo zeroshot")
+    agent = options.agent()
+    with options.vector(agent, min(options.episodes, 16)) as vector:
+        result = zero_shot(agent, vector, options.seed, options.episodes, options.skill_steps)
+    if options.json:
+        print(json.dumps(result.to_json()))
+        return
+    low, high = result.interval95
+    print(
+        f"found {sum(result.found)} of {len(result.found)} ({result.fraction:.0%}, 95% interval "
+        f"{low:.0%} to {high:.0%}) with random skills, in {result.frames} frames"
+    )
+
+
+def bench(arguments: list[str]) -> None:
+    """`choreo bench update`."""
+    if not arguments or arguments[0] not in ("update", "-h", "--help"):
+        found = arguments[0] if arguments else "nothing"
+        raise UsageError(f"`choreo bench` measures `update`; found {found}")
+    rest = arguments[1:] if arguments[0] == "update" else arguments
+    config = tyro.cli(BenchConfig, args=rest, prog="choreo bench update")
+    keep_memory()
+    cost = bench_update(config)
+    if config.json:
+        print(json.dumps(cost.to_json()))
+    else:
+        Console(file=sys.stdout).print(_cost_table(cost))
+
+
+def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[str, Any]]:
+    """Environment id and options: those of the run, unless another environment is named."""
+    folder = _folder_of(run)
+    options: dict[str, Any] = {"action_repeat": agent.spec.action_repeat}
+    if (folder / "config.json").exists():
+        options["time_limit"] = RunFolder(folder).config()["training"]["time_limit"]
+    return env or agent.spec.id, options
+
+
+def fitting_vector(agent: Agent, env: str | None, num: int, run: Path) -> VectorEnv:
+    """Environments for the agent; refuses those it was not made for."""
+    env_id, options = environment_of(agent, env, run)
+    vector = make_vector(env_id, num, parallel=False, **options)
+    differences = agent.spec.compatible_with(vector.spec)
+    if differences:
+        vector.close()
+        raise EnvironmentMismatch(
+            f"{env_id} does not fit this agent, which was trained on {agent.spec.id}: "
+            f"{'; '.join(differences)}"
+        )
+    return vector
+
+
+def replay_of(run: Path) -> Replay | None:
+    """The experience of a run as of its checkpoint, or None for a snapshot without one."""
+    folder, state = _folder_of(run), checkpoint.load_state(find_checkpoint(run))
+    if "replay" not in state or not (folder / "replay").is_dir():
+        return None
+    return Replay.open(folder / "replay", state["replay"])
+
+
+def _folder_of(run: Path) -> Path:
+    """The run folder that a run, checkpoint or snapshot path lies in."""
+    run = Path(run)
+    return next((p for p in (run, *run.parents[:2]) if (p / "config.json").exists()), run)
+
+
+def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] | None]:
+    if options.skill is not None:
+        if not 0 <= options.skill < agent.num_skills:
+            raise UsageError(
+                f"--skill {options.skill}: this agent has {agent.num_skills} skills, 0 to "
+                f"{agent.num_skills - 1}"
+            )
+        return "skill", [options.skill]
+    default = "task" if agent.controller is not None else "skill"
+    policy: PolicyName = options.policy or default
+    return policy, list(range(agent.num_skills)) if policy == "skill" else None
+
+
+def _film(
+    options: EvaluateOptions, agent: Agent, policy: PolicyName, skills: list[int] | None
+) -> None:
+    assert options.video is not None
+    try:
+        with options.vector(agent, 1) as vector:
+            steps = VIDEO_FRAMES
+            first = skills[:1] if skills else None
+            played = run_evaluation(
+                agent, vector, policy, 1, options.seed, first, options.sample, steps, 1
+            )
+    except RendererUnavailable as error:
+        raise RendererUnavailable(f"no video: {error}") from error
+    write_video(options.video, played.episodes[0].frames)
+
+
+def _evaluation_table(result: Evaluation) -> Table:
+    counted = f"{result.steps} steps, {result.frames} frames"
+    table = Table("who", "episodes", "mean return", "95% interval", "returns", caption=counted)
+    parts = {f"skill {k}": result.of_skill(k) for k in result.skills()}
+    for name, part in (parts or {result.policy: result}).items():
+        interval = part.interval95
+        shown = "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
+        returns = " ".join(f"{value:.1f}" for value in part.returns[:10])
+        table.add_row(name, str(len(part.returns)), f"{part.mean:.1f}", shown, returns)
+    return table
+
+
+def _cost_table(cost: UpdateCost) -> Table:
+    table = Table("part", "ms", title=f"one update, preset {cost.preset}, {cost.phase}")
+    for name, value in cost.parts.items():
+        table.add_row(name, f"{value:.1f}")
+    table.add_row("whole update", f"{cost.ms_per_update:.1f}")
+    table.caption = (
+        f"{cost.updates_per_second:.2f} updates/s, {cost.samples_per_second:.0f} samples/s, "
+        f"{cost.device}, {cost.threads} threads, {cost.precision}, {cost.peak_memory_gb:.2f} GB; "
+        f"{cost.flops_per_update / 1e9:.1f} GFLOP at {cost.fraction_of_limit:.0%} of "
+        f"{cost.matrix_gflops:.0f} GFLOP/s"
+    )
+    return table

@@ -1,0 +1,214 @@
+"""The demonstration: skills without rewards on real physics, and what they are good for."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from choreo.agent import Agent, PolicyName, load
+from choreo.config import FinetuneConfig, LoggingConfig, PretrainConfig
+from choreo.envs.vector import VectorEnv, make_vector
+from choreo.errors import StorageError
+from choreo.evaluation.evaluate import Evaluation, evaluate
+from choreo.evaluation.health import SkillReport
+from choreo.evaluation.skill_report import skill_report
+from choreo.presets import apply_preset
+from choreo.record import checkpoint
+from choreo.record.progress import Stopwatch
+from choreo.replay import Replay
+from choreo.runtime import set_threads
+from choreo.training import finetune, pretrain
+from choreo.viz.plots import learning_curves, read_curve
+from choreo.viz.report import Picture, Section, Table, Verdict
+
+REPORT_EPISODES = 4  # of every skill
+EVALUATION_SEED = 1_000  # the same starts for all who are compared
+MANY = 16  # environments stepped together when measuring
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Learn skills on a point mass without rewards, show them, adapt them to a task."""
+
+    run_dir: Path = Path("runs/demo")
+    """Folder of the three runs and the report. The same command again resumes."""
+    preset: Literal["cpu", "debug"] = "cpu"
+    """Settings; debug takes seconds and learns nothing."""
+    env: str = "dmc:point_mass-easy"
+    """Environment of all three runs."""
+    frames: int = 32_000
+    """Frames of pre-training, without rewards."""
+    finetune_frames: int = 8_000
+    """Frames of fine-tuning, and of learning the task from scratch."""
+    action_repeat: int = 4
+    """Frames per agent step."""
+    episode_steps: int = 100
+    """Agent steps per episode."""
+    episodes: int = 32
+    """Episodes of every evaluation."""
+    seed: int = 0
+    """Seed of everything."""
+    threads: int = 0
+    """CPU threads; 0 is one per core."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demonstration found and where its page is."""
+
+    report: SkillReport
+    returns: dict[str, Evaluation]
+    page: Path
+    minutes: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        returns = {name: value.to_json() for name, value in self.returns.items()}
+        return {"skills": self.report.to_json(), "task": returns, "minutes": self.minutes}
+
+
+SKILLS, SCRATCH, CHANCE = "fine-tuned skills", "from scratch", "random actions"
+
+
+def run_demo(config: DemoConfig) -> DemoResult:
+    """Pre-train, report on the skills, fine-tune, learn from scratch, and write one page.
+
+    Every part resumes where it was stopped.
+    """
+    watch = Stopwatch()
+    with watch.watch("pre-training"):
+        pretrain(_pretraining(config))
+    with watch.watch("fine-tuning"):
+        finetune(_finetuning(config, from_scratch=False))
+    with watch.watch("from scratch"):
+        finetune(_finetuning(config, from_scratch=True))
+    set_threads(config.threads)
+    with watch.watch("measuring"):
+        agent = load(config.run_dir / "pretrain")
+        with _vector(config) as vector:
+            returns = _compare(config, vector)
+            folder = config.run_dir
+            report = skill_report(
+                agent,
+                vector,
+                folder,
+                REPORT_EPISODES,
+                config.episode_steps,
+                config.seed,
+                _replay(config),
+                more=[_task_section(config, returns)],
+                title="What Choreo learned without rewards",
+            )
+    minutes = {name: seconds / 60 for name, seconds in watch.seconds.items()}
+    result = DemoResult(report, returns, folder / "report.html", minutes)
+    _write(folder / "demo.json", result)
+    return result
+
+
+def _pretraining(config: DemoConfig) -> PretrainConfig:
+    run = PretrainConfig(env=config.env, run_dir=config.run_dir / "pretrain", snapshots=())
+    run = apply_preset(run, config.preset)
+    return replace(
+        run,
+        frames=config.frames,
+        seed=config.seed,
+        threads=config.threads,
+        training=_training(config, run),
+        logging=_logging(run),
+    )
+
+
+def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
+    name = "scratch" if from_scratch else "finetune"
+    run = FinetuneConfig(env=config.env, run_dir=config.run_dir / name, from_scratch=from_scratch)
+    run = apply_preset(run, config.preset)
+    training = replace(
+        _training(config, run),
+        random_frames=config.finetune_frames // 8,
+        evaluate_every=config.finetune_frames // 10,
+        evaluate_episodes=config.episodes,
+    )
+    return replace(
+        run,
+        frames=config.finetune_frames,
+        seed=config.seed,
+        threads=config.threads,
+        source=None if from_scratch else config.run_dir / "pretrain",
+        training=training,
+        logging=_logging(run),
+    )
+
+
+def _training(config: DemoConfig, run: PretrainConfig | FinetuneConfig) -> Any:
+    repeat, limit = config.action_repeat, config.episode_steps
+    return replace(run.training, action_repeat=repeat, time_limit=limit)
+
+
+def _logging(run: PretrainConfig | FinetuneConfig) -> LoggingConfig:
+    return replace(run.logging, checkpoint_every=4000)
+
+
+def _vector(config: DemoConfig) -> VectorEnv:
+    repeat, limit = config.action_repeat, config.episode_steps
+    return make_vector(config.env, MANY, False, action_repeat=repeat, time_limit=limit)
+
+
+def _replay(config: DemoConfig) -> Replay | None:
+    folder = config.run_dir / "pretrain"
+    path = checkpoint.latest(folder / "checkpoints")
+    if path is None:
+        return None
+    return Replay.open(folder / "replay", checkpoint.load_state(path)["replay"])
+
+
+def _compare(config: DemoConfig, vector: VectorEnv) -> dict[str, Evaluation]:
+    """Final returns on the same starts: fine-tuned, from scratch, and by chance."""
+
+    def play(agent: Agent, policy: PolicyName) -> Evaluation:
+        return evaluate(agent, vector, policy, config.episodes, EVALUATION_SEED)
+
+    tuned, scratch = load(config.run_dir / "finetune"), load(config.run_dir / "scratch")
+    return {
+        SKILLS: play(tuned, "task"),
+        SCRATCH: play(scratch, "task"),
+        CHANCE: play(scratch, "random"),
+    }
+
+
+def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section:
+    tuned, scratch = returns[SKILLS], returns[SCRATCH]
+    better = tuned.mean > scratch.mean
+    sentence = (
+        f"After {config.finetune_frames:,} frames the meta-controller on pre-trained skills reaches "
+        f"a mean return of {tuned.mean:.1f}, learning from scratch {scratch.mean:.1f}, random "
+        f"actions {returns[CHANCE].mean:.1f}."
+    )
+    curves = [
+        read_curve(config.run_dir / folder / "metrics.jsonl", name, kind="evaluation")
+        for name, folder in ((SKILLS, "finetune"), (SCRATCH, "scratch"))
+    ]
+    rows = [
+        [name, f"{e.mean:.1f}", _interval(e), str(len(e.returns))] for name, e in returns.items()
+    ]
+    return Section(
+        "What the skills are good for",
+        f"The task of {config.env}, with the same number of frames for both: once starting from "
+        "the skills above, once from fresh weights. Curves are evaluations during training.",
+        [Verdict("good" if better else "bad", sentence)],
+        [
+            Picture(learning_curves(curves), "Mean return of evaluations against frames."),
+            Table(("", "mean return", "95% interval", "episodes"), rows, strong=1),
+        ],
+    )
+
+
+def _interval(evaluation: Evaluation) -> str:
+    interval = evaluation.interval95
+    return "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
+
+
+def _write(path: Path, result: DemoResult) -> None:
+    try:
+        path.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path} could not be written: {error.strerror}") from error

@@ -1,0 +1,250 @@
+"""Whether reward-free learning works: figures for trained skills next to two controls."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from choreo.agent import Agent, PolicyName
+from choreo.envs import VectorEnv
+from choreo.errors import EnvironmentMismatch, UsageError
+from choreo.evaluation.codes import SKIPPED, CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
+from choreo.evaluation.coverage import Coverage, Projection, make_projection, measure_coverage
+from choreo.evaluation.model_error import ModelError, measure_model_error
+from choreo.evaluation.predictability import Predictability, measure_predictability
+from choreo.evaluation.rollouts import Episode, run_episodes
+from choreo.record import derive_seed
+from choreo.replay import Replay
+
+Condition = Literal["trained", "untrained", "random"]
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+"""The agent, the same agent with fresh weights, and uniformly random actions."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was measured, and how; `steps_each` is the number of steps of every condition."""
+
+    environment: str
+    skills: int
+    episodes_per_skill: int
+    episode_steps: int
+    steps_each: int
+    action_repeat: int
+    seed: int
+    sampled_actions: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "environment": self.environment,
+            "skills": self.skills,
+            "episodes_per_skill": self.episodes_per_skill,
+            "episode_steps": self.episode_steps,
+            "steps": self.steps_each,
+            "frames": self.steps_each * self.action_repeat,
+            "counted": "steps",
+            "seed": self.seed,
+            "sampled_actions": self.sampled_actions,
+        }
+
+
+@dataclass(frozen=True)
+class SkillReport:
+    """The figures of the skill report, with the episodes they were measured on."""
+
+    settings: Settings
+    episodes: dict[Condition, list[Episode]]
+    projection: Projection
+    coverage: Coverage
+    hit_rate: dict[Condition, float | None]
+    hits: dict[Condition, np.ndarray]
+    """Share of each commanded skill's steps (row) at each code (column), (K, K)."""
+    predictability: dict[Condition, Predictability]
+    code_use: dict[Condition, CodeUse]
+    replay_code_use: CodeUse | None
+    resampled: int
+    model_error: ModelError | None
+    model_error_random: ModelError | None
+
+    @property
+    def chance(self) -> float:
+        """What guessing one of K skills gives."""
+        return 1 / self.settings.skills
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `skills.json` holds them."""
+        return {
+            "coverage": self._coverage(),
+            "hit_rate": self._hit_rate(),
+            "predictability": self._predictability(),
+            "codebook": self._codebook(),
+            "model_error": self._model_error(),
+            "settings": self.settings.to_json(),
+        }
+
+    def _coverage(self) -> dict[str, Any]:
+        return {
+            **self.coverage.visited,
+            "cells": self.coverage.cells,
+            "coordinates": list(self.projection.names),
+            "per_skill": self.coverage.per_skill,
+        }
+
+    def _hit_rate(self) -> dict[str, Any]:
+        per_skill = {name: np.diag(matrix).tolist() for name, matrix in self.hits.items()}
+        counted = {"chance": self.chance, "skipped_steps": SKIPPED}
+        return {**self.hit_rate, **counted, "per_skill": per_skill}
+
+    def _predictability(self) -> dict[str, Any]:
+        accuracy = {name: value.accuracy for name, value in self.predictability.items()}
+        per_skill = {name: value.per_skill for name, value in self.predictability.items()}
+        return {**accuracy, "chance": self.chance, "per_skill": per_skill}
+
+    def _codebook(self) -> dict[str, Any]:
+        replay, use = self.replay_code_use, self.code_use
+        return {
+            **(replay or use["trained"]).to_json(),
+            "source": "rollouts" if replay is None else "replay",
+            "codes": self.settings.skills,
+            "resampled": self.resampled,
+            "rollouts": {name: value.to_json() for name, value in use.items()},
+        }
+
+    def _model_error(self) -> dict[str, Any] | None:
+        if self.model_error is None:
+            return None
+        other = self.model_error_random
+        random = None if other is None else other.to_json()
+        return {**self.model_error.to_json(), "on_random_actions": random}
+
+
+def measure_health(
+    agent: Agent,
+    vector: VectorEnv,
+    episodes_per_skill: int = 4,
+    steps: int = 250,
+    seed: int = 0,
+    replay: Replay | None = None,
+    sample: bool = False,
+) -> SkillReport:
+    """Play every skill, the untrained agent's skills and random actions, and compare them.
+
+    All three get the same starts and exactly `skills x episodes_per_skill x steps` steps; where an
+    episode ends early, others follow until the steps are taken.
+
+    Args:
+        agent: whose skills to look at.
+        vector: environments that fit it; any number, more is faster.
+        episodes_per_skill: at least 2, as predictability is measured on held-out ones.
+        steps: steps of an episode (agent steps), more than the 50 that the hit rate skips.
+        seed: decides starts and all other chance.
+        replay: the run's experience, over which the use of the codes is counted.
+        sample: draw the skills' actions instead of taking the policies' means.
+
+    Raises:
+        UsageError: too few episodes or steps.
+        EnvironmentMismatch: the environment does not fit the agent.
+    """
+    _check(agent, vector, episodes_per_skill, steps)
+    untrained = Agent(agent.spec, agent.config, agent.parts, derive_seed(seed, "untrained"))
+    untrained = untrained.to(agent.device).eval()
+    actors: dict[Condition, tuple[Agent, PolicyName]] = {
+        "trained": (agent, "skill"),
+        "untrained": (untrained, "skill"),
+        "random": (agent, "random"),
+    }
+    episodes = {
+        name: play_skills(actor, vector, policy, episodes_per_skill, steps, seed, sample)
+        for name, (actor, policy) in actors.items()
+    }
+    total = agent.num_skills * episodes_per_skill * steps
+    spec = vector.spec
+    settings = Settings(
+        spec.id,
+        agent.num_skills,
+        episodes_per_skill,
+        steps,
+        total,
+        spec.action_repeat,
+        seed,
+        sample,
+    )
+    return _measure(agent, untrained, episodes, settings, spec.coordinates, replay)
+
+
+def play_skills(
+    agent: Agent,
+    vector: VectorEnv,
+    policy: PolicyName,
+    episodes_per_skill: int,
+    steps: int,
+    seed: int,
+    sample: bool = False,
+) -> list[Episode]:
+    """Episodes of every skill from the same starts, exactly `episodes_per_skill x steps` of each.
+
+    Episodes that end before are followed by others from further starts.
+    """
+    left = np.full(agent.num_skills, episodes_per_skill * steps)
+    start, rounds, kept = 0, episodes_per_skill, []
+    while left.any():
+        skills = np.flatnonzero(left).tolist() * rounds
+        starts = np.repeat(np.arange(start, start + rounds), len(skills) // rounds).tolist()
+        played = run_episodes(
+            agent,
+            vector,
+            policy,
+            episodes=len(skills),
+            seed=seed,
+            skills=skills,
+            sample=sample,
+            steps=steps,
+            starts=starts,
+        )
+        for episode, skill in zip(played, skills):
+            if left[skill] > 0:
+                kept.append(episode.cut(int(left[skill])))
+                left[skill] -= kept[-1].length
+        start, rounds = start + rounds, 1
+    return kept
+
+
+def _measure(
+    agent: Agent,
+    untrained: Agent,
+    episodes: dict[Condition, list[Episode]],
+    settings: Settings,
+    names: tuple[str, ...],
+    replay: Replay | None,
+) -> SkillReport:
+    skills, seed = settings.skills, derive_seed(settings.seed, "health")
+    every = [episode for group in episodes.values() for episode in group]
+    projection = make_projection(names, every)
+    variance = np.concatenate([episode.flat_observations() for episode in every]).var(0)
+    models = {"trained": agent, "untrained": untrained}
+    return SkillReport(
+        settings=settings,
+        episodes=episodes,
+        projection=projection,
+        coverage=measure_coverage(episodes, projection, skills),
+        hit_rate={name: hit_rate(group) for name, group in episodes.items()},
+        hits={name: hit_matrix(group, skills) for name, group in episodes.items()},
+        predictability={n: measure_predictability(g, skills) for n, g in episodes.items()},
+        code_use={name: rollout_use(group, skills) for name, group in episodes.items()},
+        replay_code_use=None if replay is None else replay_use(agent, replay, seed),
+        resampled=int(agent.skills.resampled),
+        model_error=measure_model_error(models, episodes["trained"], variance, seed),
+        model_error_random=measure_model_error(models, episodes["random"], variance, seed),
+    )
+
+
+def _check(agent: Agent, vector: VectorEnv, episodes_per_skill: int, steps: int) -> None:
+    if episodes_per_skill < 2 or steps <= SKIPPED:
+        raise UsageError(
+            f"the skill report needs at least 2 episodes of every skill, of more than {SKIPPED} "
+            f"steps each; got {episodes_per_skill} of {steps} steps"
+        )
+    differences = agent.spec.compatible_with(vector.spec)
+    if differences:
+        raise EnvironmentMismatch(" ".join(differences))

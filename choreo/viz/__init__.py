@@ -1,0 +1,21 @@
+"""Pictures, videos and the page they stand on; nothing here knows an agent."""
+
+from choreo.viz.film import Clip, encode_video, film_strip, mosaic
+from choreo.viz.plots import Curve, learning_curves, read_curve
+from choreo.viz.report import Picture, Section, Table, Verdict, Video, write_report
+
+__all__ = [
+    "Clip",
+    "Curve",
+    "Picture",
+    "Section",
+    "Table",
+    "Verdict",
+    "Video",
+    "encode_video",
+    "film_strip",
+    "learning_curves",
+    "mosaic",
+    "read_curve",
+    "write_report",
+]

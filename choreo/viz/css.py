@@ -1,0 +1,50 @@
+"""The look of the report page."""
+
+STYLE = """\
+:root { --ink: #1f2933; --faint: #616e7c; --rule: #e4e7eb; --page: #f5f7f9; --accent: #0f766e; }
+* { box-sizing: border-box; }
+body {
+  margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+}
+main { max-width: 1080px; margin: 0 auto; padding: 40px 20px 56px; }
+header { margin: 0 4px 28px; }
+h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -0.015em; margin: 0 0 10px; }
+h2 { font-size: 1.22rem; letter-spacing: -0.005em; margin: 0 0 6px; }
+header p { font-size: 1.05rem; color: var(--faint); max-width: 46rem; margin: 0; }
+section {
+  background: #fff; border: 1px solid var(--rule); border-radius: 10px;
+  padding: 24px 26px; margin: 0 0 18px;
+}
+section > p { max-width: 46rem; margin: 0 0 14px; color: var(--faint); }
+.verdict {
+  color: var(--ink); font-weight: 550; border-left: 4px solid #9aa5b1;
+  padding: 7px 14px; background: #f5f7f9; border-radius: 0 6px 6px 0;
+}
+.verdict.good { border-color: var(--accent); background: #ecf7f5; }
+.verdict.bad { border-color: #c0392b; background: #fcf0ee; }
+figure { margin: 18px 0 4px; }
+img, video { display: block; max-width: 100%; height: auto; margin: 0 auto; border-radius: 4px; }
+figcaption, .note { font-size: 0.875rem; color: var(--faint); margin: 8px 0 0; }
+.scroll { overflow-x: auto; margin: 14px 0 0; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td {
+  text-align: right; padding: 9px 12px; border-bottom: 1px solid var(--rule);
+  white-space: nowrap;
+}
+thead th { font-size: 0.8rem; font-weight: 600; color: var(--faint); border-bottom-width: 2px; }
+tbody th { font-weight: 500; }
+th:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 11rem; }
+td.strong { font-weight: 700; color: var(--accent); }
+tbody tr:last-child > * { border-bottom: 0; }
+footer { font-size: 0.85rem; color: var(--faint); margin: 22px 4px 0; }
+@media (max-width: 640px) {
+  main { padding: 24px 12px 36px; }
+  section { padding: 18px 16px; }
+  h1 { font-size: 1.55rem; }
+}
+@media print {
+  body { background: #fff; }
+  section { break-inside: avoid; border: 0; padding: 12px 0; }
+}
+"""

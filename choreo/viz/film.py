@@ -1,0 +1,93 @@
+"""Pictures in motion: film strips as PNG and small mp4 videos."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+GAP = 4  # pixels between pictures
+LABEL = 92  # pixels left of a strip's rows
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Pictures uint8 (H, W, 3) of one episode, with what to write beside them."""
+
+    label: str
+    frames: Sequence[np.ndarray]
+
+
+def film_strip(clips: Sequence[Clip], columns: int = 8) -> bytes:
+    """A PNG with a row per clip and evenly spaced moments from left to right."""
+    height, width = clips[0].frames[0].shape[:2]
+    size = (LABEL + columns * (width + GAP), len(clips) * (height + GAP) - GAP)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, clip in enumerate(clips):
+        top = row * (height + GAP)
+        draw.text((0, top + height // 2), clip.label, "#1f2933", _font(15), anchor="lm")
+        moments = np.linspace(0, len(clip.frames) - 1, columns).round().astype(int)
+        for column, moment in enumerate(moments):
+            place = (LABEL + column * (width + GAP), top)
+            sheet.paste(Image.fromarray(clip.frames[moment]), place)
+    return _png(sheet)
+
+
+def encode_video(frames: Sequence[np.ndarray], fps: float) -> bytes:
+    """Encode pictures uint8 (H, W, 3) as an mp4 (H.264); odd sizes lose a row or column."""
+    height, width = (side - side % 2 for side in frames[0].shape[:2])
+    target = io.BytesIO()
+    with av.open(target, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=max(1, round(fps)))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"crf": "26", "preset": "veryfast"}
+        for frame in frames:
+            picture = np.ascontiguousarray(frame[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return target.getvalue()
+
+
+def mosaic(clips: Sequence[Clip], columns: int = 5) -> list[np.ndarray]:
+    """Play clips side by side: pictures of all of them, each with its label, as one film.
+
+    A clip that is shorter than the others stays at its last picture.
+    """
+    rows = -(-len(clips) // columns)
+    columns = min(columns, len(clips))
+    height, width = clips[0].frames[0].shape[:2]
+    cell = (height + GAP, width + GAP)
+    labels = [_label(clip.label) for clip in clips]
+    film = []
+    for moment in range(max(len(clip.frames) for clip in clips)):
+        sheet = np.full((rows * cell[0] - GAP, columns * cell[1] - GAP, 3), 255, np.uint8)
+        for number, clip in enumerate(clips):
+            top, left = (number // columns) * cell[0], (number % columns) * cell[1]
+            frame = clip.frames[min(moment, len(clip.frames) - 1)]
+            sheet[top : top + height, left : left + width] = frame
+            tag = labels[number][:height, :width]
+            sheet[top : top + tag.shape[0], left : left + tag.shape[1]] = tag
+        film.append(sheet)
+    return film
+
+
+def _label(text: str) -> np.ndarray:
+    """White letters on a dark tag, (h, w, 3)."""
+    font = _font(12)
+    left, _, right, _ = font.getbbox(text)
+    tag = Image.new("RGB", (int(right - left) + 10, 18), "#1f2933")
+    ImageDraw.Draw(tag).text((5, 9), text, "white", font, anchor="lm")
+    return np.asarray(tag)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _png(picture: Image.Image) -> bytes:
+    target = io.BytesIO()
+    picture.save(target, "PNG", optimize=True)
+    return target.getvalue()

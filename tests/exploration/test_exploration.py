@@ -1,0 +1,144 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from choreo.exploration import ExplorationConfig, IntrinsicReward, Replayed, make_intrinsic_reward
+from choreo.exploration.base import ExplorationKind
+from choreo.exploration.lbs import LatentBayesianSurprise
+from choreo.exploration.plan2explore import Plan2Explore
+from choreo.exploration.random import RandomActions
+from choreo.exploration.rnd import RandomNetworkDistillation
+from choreo.imagination import Trajectory, discount_weights
+from choreo.world_model import State
+
+FEATURES, ACTIONS, HORIZON, ROWS = 5, 2, 3, 4
+CONFIG = ExplorationConfig(layers=1, units=8, ensemble=3)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def replayed() -> Replayed:
+    is_first = torch.zeros(3, 6, dtype=torch.bool)
+    is_first[:, 0] = True
+    is_first[1, 3] = True
+    kl = random(3, 6, seed=1).abs()
+    return Replayed(random(3, 6, FEATURES), kl, random(3, 6, ACTIONS, seed=2), is_first)
+
+
+def trajectory(feat: torch.Tensor, action: torch.Tensor) -> Trajectory:
+    discount = torch.full(feat.shape[:2], 0.9)
+    state = State(feat, feat.unsqueeze(-1), feat.unsqueeze(-1))
+    return Trajectory(state, feat, action, None, discount, discount_weights(discount))
+
+
+def imagined() -> Trajectory:
+    feat = random(HORIZON + 1, ROWS, FEATURES, seed=3).requires_grad_()
+    return trajectory(feat, random(HORIZON, ROWS, ACTIONS, seed=4))
+
+
+def make(kind: ExplorationKind) -> IntrinsicReward:
+    torch.manual_seed(0)
+    return make_intrinsic_reward(replace(CONFIG, kind=kind), FEATURES, ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("lbs", LatentBayesianSurprise),
+        ("plan2explore", Plan2Explore),
+        ("rnd", RandomNetworkDistillation),
+        ("random", RandomActions),
+    ],
+)
+def test_every_kind_gives_a_reward_for_every_imagined_state(
+    kind: ExplorationKind, expected: type
+) -> None:
+    bonus = make(kind)
+    assert isinstance(bonus, expected)
+    assert bonus.reward(imagined()).shape == (HORIZON + 1, ROWS)
+    assert bonus.loss(replayed()).shape == ()
+
+
+@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd"])
+def test_every_network_learns_and_the_reward_reaches_the_states(kind: ExplorationKind) -> None:
+    bonus = make(kind)
+    trained = [p for p in bonus.parameters() if p.requires_grad]
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(bonus.loss(replayed()), trained))
+    states = imagined()
+    (gradient,) = torch.autograd.grad(bonus.reward(states).sum(), states.feat)
+    assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd"])
+def test_learning_lowers_the_loss(kind: ExplorationKind) -> None:
+    bonus, data = make(kind), replayed()
+    adam = torch.optim.Adam([p for p in bonus.parameters() if p.requires_grad], lr=1e-2)
+    before = float(bonus.loss(data).detach())
+    for _ in range(30):
+        adam.zero_grad()
+        bonus.loss(data).backward()
+        adam.step()
+    assert float(bonus.loss(data).detach()) < before - 0.01
+
+
+def test_surprise_regresses_the_kl_of_the_step() -> None:
+    bonus, data = make("lbs"), replayed()
+    assert isinstance(bonus, LatentBayesianSurprise)
+    error = (bonus.surprise(data.feat).squeeze(-1) - data.kl).square()
+    expected = (0.5 * error + 0.5 * torch.log(torch.tensor(2 * torch.pi))).mean()
+    torch.testing.assert_close(bonus.loss(data), expected)
+    states = imagined()
+    torch.testing.assert_close(bonus.reward(states), bonus.surprise(states.feat).squeeze(-1))
+
+
+def test_an_ensemble_that_agrees_gives_no_reward() -> None:
+    bonus = make("plan2explore")
+    assert isinstance(bonus, Plan2Explore)
+    states = imagined()
+    reward = bonus.reward(states)
+    assert reward[0].tolist() == [0] * ROWS, "nothing led to a start state"
+    assert (reward[1:] > 0).all()
+    for member in bonus.members[1:]:
+        member.load_state_dict(bonus.members[0].state_dict())
+    torch.testing.assert_close(bonus.reward(states), torch.zeros(HORIZON + 1, ROWS))
+
+
+def test_disagreement_is_about_the_state_that_the_action_leads_to() -> None:
+    bonus, states = make("plan2explore"), imagined()
+    before = bonus.reward(states)
+    action = states.action.clone()
+    action[1] += 1
+    moved = (bonus.reward(trajectory(states.feat, action)) - before).abs().sum(1) > 0
+    assert moved.tolist() == [False, False, True, False]
+
+
+def test_the_ensemble_learns_no_step_from_one_episode_into_the_next() -> None:
+    bonus, data = make("plan2explore"), replayed()
+    feat = data.feat.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(bonus.loss(replace(data, feat=feat)), feat)
+    # Feature 2 of sequence 1 is the end of an episode: a target of the step before, no input.
+    other = data.action.clone()
+    other[1, 3] += 1
+    torch.testing.assert_close(bonus.loss(replace(data, action=other)), bonus.loss(data))
+    other[1, 2] += 1
+    assert bonus.loss(replace(data, action=other)) != bonus.loss(data)
+    assert gradient[1, 2].abs().sum() > 0
+
+
+def test_distillation_keeps_its_target_and_rewards_the_error() -> None:
+    bonus = make("rnd")
+    assert isinstance(bonus, RandomNetworkDistillation)
+    assert not any(p.requires_grad for p in bonus.target.parameters())
+    states = imagined()
+    assert (bonus.reward(states) > 0).all()
+    bonus.predictor.load_state_dict(bonus.target.state_dict())
+    assert bonus.reward(states).abs().sum() == 0
+
+
+def test_random_actions_train_and_reward_nothing() -> None:
+    bonus = make("random")
+    assert bonus.acts_randomly and not list(bonus.parameters())
+    assert bonus.reward(imagined()).abs().sum() == 0

@@ -1,0 +1,134 @@
+"""What the README and the docs show works: library code, commands, options and links."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+import choreo
+from choreo.cli import COMMANDS, main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+RUN = "runs/demo/pretrain"  # what the README's library example loads
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    """Fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def _debug_run(folder: Path, env: str, *options: str) -> int:
+    """Pre-train a tiny agent of 16 skills; returns the exit code."""
+    fixed = "--preset debug --frames 80 --threads 1 --skills.codes 16 --snapshots"
+    arguments = [*fixed.split(), "--env", env, "--run-dir", str(folder), *options]
+    return main(["pretrain", "--logging.no-tensorboard", *arguments])
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the run exists that the README's example loads."""
+    folder = tmp_path_factory.mktemp("reader")
+    assert _debug_run(folder / RUN, "dmc:point_mass-easy", "--training.action-repeat", "4") == 0
+    return folder
+
+
+def test_the_library_example_runs(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = _blocks(ROOT / "README.md", "python")[0]
+    assert RUN in code
+    assert len([line for line in code.splitlines() if line]) <= 12
+    monkeypatch.chdir(workplace)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    names["env"].close()
+    shown = capsys.readouterr().out
+    assert re.fullmatch(r"16 skills; skill 7 returned [\d.]+ in dmc:point_mass-easy\n", shown)
+    assert names["step"].is_last
+    assert names["action"].shape == (2,) and abs(names["action"]).max() <= 1
+
+
+def test_the_library_example_ran_the_skill_it_names(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    agent = choreo.load(RUN)
+    observation = np.array([0.1, -0.1, 0.5, -0.5], np.float32)
+    actions = [float(agent.session().act(observation, skill=k)[0]) for k in range(16)]
+    assert len(set(actions)) > 8
+
+
+def test_an_own_environment_of_six_lines_fits_and_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = _blocks(ROOT / "README.md", "python")[1]
+    assert len([line for line in code.splitlines() if line]) <= 6
+    (tmp_path / "my_robot.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_robot", raising=False)
+    assert main(["env", "check", "my_robot:make"]) == 0
+    assert "my_robot:make: fits" in capsys.readouterr().out
+    assert _debug_run(tmp_path / "runs" / "robot", "my_robot:make") == 0
+    assert choreo.load(tmp_path / "runs" / "robot").spec.id == "my_robot:make"
+    assert isinstance(sys.modules["my_robot"].make(), gymnasium.Env)
+
+
+def _commands() -> list[tuple[str, list[str]]]:
+    """Every `choreo ...` line of a bash block, as page and words."""
+    found = []
+    for page in PAGES:
+        for block in _blocks(page, "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ["choreo"]:
+                    found.append((page.name, words[1:]))
+    return found
+
+
+def _help(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_command_and_option_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    shown: dict[str, set[str]] = {}
+    for page, (command, *words) in _commands():
+        assert command in COMMANDS or command == "--version", f"{page}: choreo {command}"
+        options = {word.split("=")[0] for word in words if word.startswith("--")}
+        shown[command] = shown.get(command, set()) | options
+    assert {"pretrain", "finetune", "skills", "evaluate", "zeroshot", "doctor"} <= shown.keys()
+    for command, options in shown.items():
+        if command in COMMANDS:
+            known = set(re.findall(r"--[a-z0-9._-]+", _help(command, capsys)))
+            assert options <= known, f"choreo {command} has no {sorted(options - known)}"
+
+
+def _links(page: Path) -> list[str]:
+    """Targets of the relative links and pictures of a page, without their anchors."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    local = [target.split("#")[0] for target in targets if not target.startswith("http")]
+    return [target for target in local if target]
+
+
+def test_every_local_link_leads_somewhere() -> None:
+    dead = [f"{p.name}: {link}" for p in PAGES for link in _links(p) if not _exists(p, link)]
+    assert dead == []
+
+
+def _exists(page: Path, link: str) -> bool:
+    return (page.parent / link).exists()
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {Path(link).name for link in _links(ROOT / "README.md")}
+    assert {page.name for page in PAGES[1:]} <= linked
