@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import CheckpointError, EnvironmentMismatch, UsageError
+from choreo.errors import CheckpointError, EnvironmentMismatch, NotFinite, UsageError
 from choreo.exploration import ExplorationConfig, make_intrinsic_reward
 from choreo.imagination import ActorCritic, ImaginationConfig
 from choreo.imagination.actor_critic import condition, one_hot
@@ -39,14 +39,20 @@ class AgentConfig:
 
     @staticmethod
     def from_json(data: dict[str, dict[str, Any]]) -> "AgentConfig":
-        """Rebuild from `dataclasses.asdict`."""
-        return AgentConfig(
-            model=ModelConfig(**data["model"]),
-            imagination=ImaginationConfig(**data["imagination"]),
-            exploration=ExplorationConfig(**data["exploration"]),
-            skills=SkillConfig(**data["skills"]),
-            adaptation=AdaptationConfig(**data["adaptation"]),
-        )
+        """Rebuild from `dataclasses.asdict`; refuses settings that this version does not know."""
+        try:
+            return AgentConfig(
+                model=ModelConfig(**data["model"]),
+                imagination=ImaginationConfig(**data["imagination"]),
+                exploration=ExplorationConfig(**data["exploration"]),
+                skills=SkillConfig(**data["skills"]),
+                adaptation=AdaptationConfig(**data["adaptation"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"the settings of this agent are not those of this version of Choreo ({error}); "
+                "use the version that wrote it"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,17 @@ def _present(part: Any, name: str, parts: str) -> Any:
     return part
 
 
+def _not_finite(action: np.ndarray, observation: Mapping[str, Tensor]) -> NotFinite:
+    row = int(np.flatnonzero(~np.isfinite(action).all(-1))[0])
+    largest = {key: float(value[row].float().abs().max()) for key, value in observation.items()}
+    shown = ", ".join(f"{key!r} up to {value:.3g}" for key, value in largest.items())
+    return NotFinite(
+        f"the agent gave the action {action[row].tolist()} in environment {row} after observations "
+        f"of {shown}. Huge observations need scaling (--model.standardize 1); with ordinary ones "
+        "the networks are spoilt: go back to an earlier checkpoint"
+    )
+
+
 class Session:
     """Acts and remembers: the recurrent state between observations lives here.
 
@@ -228,7 +245,7 @@ class Session:
         begin at the first call, after `reset()`, and where `is_first` (num,) says so.
 
         Raises EnvironmentMismatch for observations that do not fit, UsageError for a skill out of
-        range.
+        range, NotFinite where the networks give NaN.
         """
         tensors = self._tensors(observation)
         first = np.full(self.num, self._is_first) if is_first is None else np.asarray(is_first)
@@ -242,13 +259,21 @@ class Session:
         action = self.agent.decide(state, chosen, numbers, sample, self.generator)
         self.memory = Memory(state, action)
         result = action.cpu().numpy()
+        if not np.isfinite(result).all():
+            raise _not_finite(result, tensors)
         return result[0] if self.single else result
 
     def _default_policy(self) -> PolicyName:
         return "task" if self.agent.controller is not None else "explore"
 
     def _skill_numbers(self, skill: int | np.ndarray) -> Tensor:
-        numbers = np.broadcast_to(np.asarray(skill, np.int64), (self.num,))
+        given = np.asarray(skill, np.int64)
+        if given.shape not in ((), (self.num,)):
+            raise UsageError(
+                f"skills of shape {given.shape} were given to {self.num} environments; give one "
+                "number, or one for each"
+            )
+        numbers = np.broadcast_to(given, (self.num,))
         if numbers.min() < 0 or numbers.max() >= self.agent.num_skills:
             raise UsageError(
                 f"skill {skill} does not exist: this agent has {self.agent.num_skills} skills, "
@@ -266,7 +291,8 @@ class Session:
                 raise EnvironmentMismatch(
                     f"observation {key!r} is missing; found {', '.join(observation)}"
                 )
-            value = np.asarray(observation[key])[None] if self.single else observation[key]
+            value = np.asarray(observation[key])
+            value = value[None] if self.single else value
             if value.shape != (self.num, *array.shape):
                 shape = value.shape[1:] if self.single else value.shape
                 expected = array.shape if self.single else (self.num, *array.shape)

@@ -159,7 +159,8 @@ class FinetuneConfig(RunConfig):
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """Pre-trained run or snapshot whose model and skills are taken. [paper]"""
     from_scratch: bool = False
-    """Control: the same sizes and settings with fresh weights, nothing pre-trained. [ours]"""
+    """Control: fresh weights, nothing pre-trained. With --from, the sizes, settings and scale of
+    observations of that run. [ours]"""
     freeze_skills: bool = False
     """Train the selector alone and leave the skill policy as it is. [paper]"""
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)

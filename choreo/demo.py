@@ -50,6 +50,8 @@ class DemoConfig:
     """Seed of everything."""
     threads: int = 0
     """CPU threads; 0 is one per core."""
+    json: bool = False
+    """Print JSON instead of tables."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
         frames=config.finetune_frames,
         seed=config.seed,
         threads=config.threads,
-        source=None if from_scratch else config.run_dir / "pretrain",
+        source=config.run_dir / "pretrain",
         training=training,
         logging=_logging(run),
     )
@@ -179,9 +181,9 @@ def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section
     tuned, scratch = returns[SKILLS], returns[SCRATCH]
     better = tuned.mean > scratch.mean
     sentence = (
-        f"After {config.finetune_frames:,} frames the meta-controller on pre-trained skills reaches "
-        f"a mean return of {tuned.mean:.1f}, learning from scratch {scratch.mean:.1f}, random "
-        f"actions {returns[CHANCE].mean:.1f}."
+        f"After {config.finetune_frames:,} frames the meta-controller on pre-trained skills "
+        f"reaches a mean return of {tuned.mean:.1f}, learning from scratch {scratch.mean:.1f}, "
+        f"random actions {returns[CHANCE].mean:.1f}."
     )
     curves = [
         read_curve(config.run_dir / folder / "metrics.jsonl", name, kind="evaluation")

@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "hidden": 64,
                 "variables": 8,
                 "classes": 8,
-                "standardize": True,
+                "standardize": 1.0,
                 "kl_free": 0.1,
             },
             "imagination": {"starts": 128, "gamma": 0.95, "slow_every": 20},

@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("demo",),
     ("doctor",),
+    ("bench",),
     ("sweep",),
     ("studio",),
     ("training",),

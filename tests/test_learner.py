@@ -60,7 +60,7 @@ def test_every_owned_parameter_receives_gradient(parts: Parts) -> None:
 
 @pytest.mark.parametrize("parts", ["pretraining", "adaptation"])
 def test_a_part_changes_only_what_it_owns(parts: Parts) -> None:
-    """Explorer, codebook, skills and meta-controller leave the world model as it was, bit by bit."""
+    """Explorer, codebook, skills and meta-controller leave the world model bitwise as it was."""
     agent = toy_agent(parts)
     learner = make(parts, agent)
     allowed = {

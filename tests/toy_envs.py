@@ -76,20 +76,25 @@ class Forgetful(Point):
 
 
 class Broken(Point):
-    """Entry 1 of the observation becomes what `value` says in step 7 of the sixth episode."""
+    """In step 7 of the sixth episode the reward or entry 1 of the observation is as given."""
 
-    def __init__(self, value: float) -> None:
+    def __init__(self, observation: float = 0.0, reward: float = 0.0) -> None:
         super().__init__()
-        self.value, self.episodes = value, 0
+        self.observation, self.reward, self.episodes = observation, reward, 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
         self.episodes += 1
         return super().reset(seed=seed)
 
+    def step(self, action: np.ndarray) -> Step:
+        seen, reward, *rest = super().step(action)
+        broken = self.episodes == 6 and self.steps == 7
+        return seen, reward + broken * self.reward, *rest
+
     def _seen(self) -> np.ndarray:
         seen = super()._seen()
         if self.episodes == 6 and self.steps == 7:
-            seen[1] = self.value
+            seen[1] += self.observation
         return seen
 
 
@@ -134,11 +139,15 @@ def forgetful() -> gymnasium.Env:
 
 
 def gives_nan() -> gymnasium.Env:
-    return Broken(float("nan"))
+    return Broken(observation=float("nan"))
 
 
-def gives_huge() -> gymnasium.Env:
-    return Broken(1e30)
+def gives_huge_observation() -> gymnasium.Env:
+    return Broken(observation=1e30)
+
+
+def gives_huge_reward() -> gymnasium.Env:
+    return Broken(reward=1e30)
 
 
 def keys() -> gymnasium.Env:

@@ -19,7 +19,8 @@ SMALL = ["--preset", "debug", "--training.time-limit", "20", *QUIET]
 def pretrain(folder: Path, *options: str, env: str = "toy_envs:point", frames: int = 120) -> Path:
     """A finished pre-training run in `folder`."""
     where = ["--env", env, "--frames", str(frames), "--run-dir", str(folder)]
-    assert main(["pretrain", *SMALL, "--snapshots", *where, *options]) == 0
+    none = [] if "--snapshots" in options else ["--snapshots"]
+    assert main(["pretrain", *SMALL, *none, *where, *options]) == 0
     return folder
 
 

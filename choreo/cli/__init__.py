@@ -9,7 +9,7 @@ from choreo.errors import ChoreoError, UsageError
 
 # name -> module, function, what it does
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("train", "learn skills on a point mass, show them, adapt them to a task"),
+    "demo": ("demo", "learn skills on a point mass, show them, adapt them to a task"),
     "pretrain": ("train", "explore without rewards; learn a world model and skills"),
     "finetune": ("train", "adapt the skills of a run to a task"),
     "evaluate": ("measure", "returns of a skill, all skills, the meta-controller, or chance"),

@@ -13,15 +13,16 @@ from rich.table import Table
 from choreo.agent import Agent, PolicyName, find_checkpoint, load
 from choreo.bench import BenchConfig, UpdateCost, bench_update
 from choreo.envs.vector import VectorEnv, make_vector
-from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
+from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
+from choreo.evaluation.skill_report import skill_report
+from choreo.evaluation.verdicts import headline_table
 from choreo.evaluation.zero_shot import zero_shot
 from choreo.record import RunFolder, checkpoint
 from choreo.replay import Replay
 from choreo.runtime import choose_device, keep_memory, set_threads
-from choreo.viz.report import skill_report
-from choreo.viz.video import write_video
+from choreo.viz.film import encode_video
 
 VIDEO_FRAMES = 250  # frames of a video at most
 
@@ -77,7 +78,7 @@ class SkillsOptions(MeasureOptions):
 
     out: Path | None = None
     """Folder of report.html and skills.json; None is skills/ in the run folder."""
-    episodes: int = 2
+    episodes: int = 4
     """Episodes of every skill."""
     steps: int = 250
     """Agent steps of every episode."""
@@ -118,21 +119,25 @@ def skills(arguments: list[str]) -> None:
     options = tyro.cli(SkillsOptions, args=arguments, prog="choreo skills")
     agent = options.agent()
     folder = options.out or _folder_of(options.run) / "skills"
-    env_id, env_options = environment_of(agent, options.env, options.run)
-    report = skill_report(
-        agent,
-        env_id,
-        folder,
-        options.episodes,
-        options.steps,
-        options.seed,
-        env_options=env_options,
-        replay=replay_of(options.run),
-    )
+    with options.vector(agent, min(agent.num_skills, 16)) as vector:
+        report = skill_report(
+            agent,
+            vector,
+            folder,
+            options.episodes,
+            options.steps,
+            options.seed,
+            replay_of(options.run),
+        )
     if options.json:
         print(json.dumps(report.to_json()))
-    else:
-        print(f"{report.summary()}\n\n{folder / 'report.html'}\n{folder / 'skills.json'}")
+        return
+    source = headline_table(report)
+    table = Table(*source.columns, caption=source.note)
+    for row in source.rows:
+        table.add_row(*row)
+    Console(file=sys.stdout).print(table)
+    print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
 
 
 def zeroshot(arguments: list[str]) -> None:
@@ -229,7 +234,14 @@ def _film(
             )
     except RendererUnavailable as error:
         raise RendererUnavailable(f"no video: {error}") from error
-    write_video(options.video, played.episodes[0].frames)
+    frames = played.episodes[0].frames
+    assert frames is not None, "frames were asked for"
+    step = agent.spec.step_seconds or 0.05
+    try:
+        options.video.parent.mkdir(parents=True, exist_ok=True)
+        options.video.write_bytes(encode_video(frames, fps=min(50.0, max(1.0, 1 / step))))
+    except OSError as error:
+        raise StorageError(f"{options.video} could not be written: {error.strerror}") from error
 
 
 def _evaluation_table(result: Evaluation) -> Table:

@@ -1,4 +1,4 @@
-"""`choreo pretrain`, `choreo finetune` and `choreo demo`."""
+"""`choreo pretrain` and `choreo finetune`."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -34,15 +34,6 @@ def finetune(arguments: list[str]) -> None:
     config = parse(default, arguments)
     keep_memory()
     _tell(run_finetune(config))
-
-
-def demo(arguments: list[str]) -> None:
-    """`choreo demo`."""
-    from choreo.demo import DemoConfig, run_demo  # brings the plots, which training does not need
-
-    config = tyro.cli(DemoConfig, args=arguments, prog="choreo demo")
-    keep_memory()
-    print(run_demo(config))
 
 
 def parse(default: Config, arguments: list[str]) -> Config:

@@ -99,6 +99,6 @@ def _assign(agent: Agent, data: dict[str, np.ndarray], generator: torch.Generato
     tensors["is_first"][:, 0] = True
     batch = Batch.from_tensors(tensors, list(agent.spec.observations))
     model = agent.world_model
-    embed = model.encoder(batch.observation)
+    embed = model.embed(batch.observation)
     posterior, _ = model.rssm.observe(embed, batch.action, batch.is_first, generator)
     return agent.skills.nearest_code(posterior.deter).flatten().cpu().numpy()

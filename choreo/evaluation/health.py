@@ -1,11 +1,11 @@
 """Whether reward-free learning works: figures for trained skills next to two controls."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, cast
 
 import numpy as np
 
-from choreo.agent import Agent, PolicyName
+from choreo.agent import Agent, Parts, PolicyName
 from choreo.envs import VectorEnv
 from choreo.errors import EnvironmentMismatch, UsageError
 from choreo.evaluation.codes import SKIPPED, CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
@@ -16,8 +16,7 @@ from choreo.evaluation.rollouts import Episode, run_episodes
 from choreo.record import derive_seed
 from choreo.replay import Replay
 
-Condition = Literal["trained", "untrained", "random"]
-CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+CONDITIONS = ("trained", "untrained", "random")
 """The agent, the same agent with fresh weights, and uniformly random actions."""
 
 
@@ -54,14 +53,14 @@ class SkillReport:
     """The figures of the skill report, with the episodes they were measured on."""
 
     settings: Settings
-    episodes: dict[Condition, list[Episode]]
+    episodes: dict[str, list[Episode]]
     projection: Projection
     coverage: Coverage
-    hit_rate: dict[Condition, float | None]
-    hits: dict[Condition, np.ndarray]
+    hit_rate: dict[str, float | None]
+    hits: dict[str, np.ndarray]
     """Share of each commanded skill's steps (row) at each code (column), (K, K)."""
-    predictability: dict[Condition, Predictability]
-    code_use: dict[Condition, CodeUse]
+    predictability: dict[str, Predictability]
+    code_use: dict[str, CodeUse]
     replay_code_use: CodeUse | None
     resampled: int
     model_error: ModelError | None
@@ -147,9 +146,12 @@ def measure_health(
         EnvironmentMismatch: the environment does not fit the agent.
     """
     _check(agent, vector, episodes_per_skill, steps)
-    untrained = Agent(agent.spec, agent.config, agent.parts, derive_seed(seed, "untrained"))
+    parts = cast(Parts, agent.parts)
+    untrained = Agent(agent.spec, agent.config, parts, derive_seed(seed, "untrained"))
+    scale = agent.world_model.standardizer.state_dict()
+    untrained.world_model.standardizer.load_state_dict(scale)
     untrained = untrained.to(agent.device).eval()
-    actors: dict[Condition, tuple[Agent, PolicyName]] = {
+    actors: dict[str, tuple[Agent, PolicyName]] = {
         "trained": (agent, "skill"),
         "untrained": (untrained, "skill"),
         "random": (agent, "random"),
@@ -213,7 +215,7 @@ def play_skills(
 def _measure(
     agent: Agent,
     untrained: Agent,
-    episodes: dict[Condition, list[Episode]],
+    episodes: dict[str, list[Episode]],
     settings: Settings,
     names: tuple[str, ...],
     replay: Replay | None,

@@ -158,7 +158,7 @@ class _Player:
     """Plays planned episodes: a row of the vector takes the next one when its own has ended."""
 
     frames_every: int | None = None
-    frame_size = FRAME_SIZE
+    frame_size: tuple[int, int] = FRAME_SIZE
 
     def __init__(
         self,
@@ -171,7 +171,8 @@ class _Player:
         steps: int | None,
         skill_steps: int | None,
     ) -> None:
-        self.agent, self.vector, self.policy, self.sample = agent, vector, policy, sample
+        self.agent, self.vector, self.sample = agent, vector, sample
+        self.policy: PolicyName = policy
         self.seed, self.steps, self.skill_steps = seed, steps, skill_steps
         self.queue = deque(plans)
         self.rows: list[_Recording | None] = [None] * vector.num

@@ -61,7 +61,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
 
 def interquartile_mean(scores: np.ndarray) -> float:
     """Mean of the middle half of all scores, (runs, tasks) or (n,) (Agarwal et al. 2021)."""
-    return float(stats.trim_mean(np.asarray(scores, np.float64), 0.25, axis=None))
+    return float(stats.trim_mean(np.ravel(scores).astype(np.float64), 0.25))
 
 
 def optimality_gap(scores: np.ndarray, goal: float = 1.0) -> float:

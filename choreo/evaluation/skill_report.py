@@ -12,7 +12,7 @@ from choreo.errors import RendererUnavailable, StorageError
 from choreo.evaluation import verdicts
 from choreo.evaluation.codes import SKIPPED
 from choreo.evaluation.coverage import Projection
-from choreo.evaluation.health import CONDITIONS, Condition, SkillReport, measure_health
+from choreo.evaluation.health import CONDITIONS, SkillReport, measure_health
 from choreo.evaluation.model_error import CONTEXT, HORIZONS
 from choreo.evaluation.rollouts import Episode, run_episodes
 from choreo.replay import Replay
@@ -32,10 +32,10 @@ from choreo.viz.plots import Bars, bar_panels, code_use_bars, error_curves, hit_
 
 REPORT, FIGURES = "report.html", "skills.json"
 ENVIRONMENTS = 16  # how many to step together: enough to batch the networks [ours]
-FILMED = 8  # skills in the film strip [ours]
+FILMED = 7  # skills in the film strip [ours]
 FILM_FRAMES = 50  # pictures of each [ours]
 
-TITLES: dict[Condition, str] = {
+TITLES = {
     "trained": "trained skills",
     "untrained": "same agent, untrained",
     "random": "random actions",
@@ -129,19 +129,20 @@ def film_clips(report: SkillReport, agent: Agent, vector: VectorEnv) -> list[Cli
     """
     chosen = sorted(most_different(report.episodes["trained"], report.projection))
     s = report.settings
-    common = {"seed": s.seed, "steps": s.episode_steps, "frames_every": _film_every(report)}
-    starts = [0] * len(chosen)
+    every, steps, starts = _film_every(report), s.episode_steps, [0] * len(chosen)
     played = run_episodes(
         agent,
         vector,
         "skill",
         len(chosen),
+        s.seed,
         skills=chosen,
-        starts=starts,
         sample=s.sampled_actions,
-        **common,
+        steps=steps,
+        frames_every=every,
+        starts=starts,
     )
-    chance = run_episodes(agent, vector, "random", 1, starts=[0], **common)
+    chance = run_episodes(agent, vector, "random", 1, s.seed, steps=steps, frames_every=every)
     clips = [Clip(f"skill {k}", episode.frames) for k, episode in zip(chosen, played)]
     return [*clips, Clip("random", chance[0].frames)]
 
@@ -278,7 +279,7 @@ def map_names(report: SkillReport) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def skill_paths(report: SkillReport, condition: Condition) -> list[SkillPath]:
+def skill_paths(report: SkillReport, condition: str) -> list[SkillPath]:
     """Every episode's path in the plane of `map_names`."""
     names = report.projection.names
     wanted = map_names(report)

@@ -1,9 +1,11 @@
 """The skill report's figures in plain sentences; what is worse than a control is said so."""
 
-from choreo.evaluation.health import Condition, SkillReport
+from collections.abc import Mapping
+
+from choreo.evaluation.health import CONDITIONS, SkillReport
 from choreo.viz import Table, Verdict
 
-CONTROLS: dict[Condition, str] = {
+CONTROLS = {
     "random": "random actions",
     "untrained": "the same agent untrained",
 }
@@ -23,7 +25,7 @@ def _compare_cells(own: int, control: int, text: str) -> Verdict:
     if ratio < 1:
         worse = f"Trained skills visit fewer cells than {text} {numbers}: they explore less."
         return Verdict("bad", worse)
-    times = f"{ratio:.3g}" if ratio < 10 else f"{ratio:,.0f}"
+    times = f"{ratio:.2f}" if ratio < CLEARLY else f"{ratio:,.1f}"
     sentence = f"Trained skills visit {times} times as many cells as {text} {numbers}."
     return Verdict("good" if ratio >= CLEARLY else "neutral", sentence)
 
@@ -40,14 +42,14 @@ def hit_verdict(report: SkillReport) -> Verdict:
 
 def predictability_verdict(report: SkillReport) -> Verdict:
     """Predictability of trained skills against the controls and chance."""
-    rates: dict[Condition, float | None] = {
+    rates: Mapping[str, float | None] = {
         name: value.accuracy for name, value in report.predictability.items()
     }
     own = f"From one state, the trained skill is named right in {_percent(rates['trained'])}"
     return _compare_shares(own, rates, report.chance)
 
 
-def _compare_shares(own: str, rates: dict[Condition, float | None], chance: float) -> Verdict:
+def _compare_shares(own: str, rates: Mapping[str, float | None], chance: float) -> Verdict:
     """A sentence on a share, good only when it is clearly above both controls and chance."""
     others = [rates[name] or 0.0 for name in CONTROLS]
     against = ", ".join(f"{text} {_percent(rates[name])}" for name, text in CONTROLS.items())
@@ -95,7 +97,7 @@ def model_verdict(report: SkillReport, horizon: int = 15) -> Verdict:
 def headline_table(report: SkillReport) -> Table:
     """The figures side by side, trained skills next to their controls."""
     rows = [
-        _row("Cells visited by all skills", dict(report.coverage.visited), None, "{:,.0f}"),
+        _row("Cells visited by all skills", report.coverage.visited, None, "{:,.0f}"),
         _row("Steps at the commanded code (hit rate)", report.hit_rate, report.chance),
         _row(
             "Skill named right from one state",
@@ -118,15 +120,14 @@ def headline_table(report: SkillReport) -> Table:
 
 
 def _row(
-    name: str, values: dict[Condition, float | None], chance: float | None, form: str = ""
+    name: str, values: Mapping[str, float | None], chance: float | None, form: str = ""
 ) -> list[str]:
     def show(value: float | None) -> str:
         if value is None:
             return "-"
         return form.format(value) if form else _percent(value)
 
-    order: tuple[Condition, ...] = ("trained", "untrained", "random")
-    return [name, *(show(values[key]) for key in order), show(chance)]
+    return [name, *(show(values[key]) for key in CONDITIONS), show(chance)]
 
 
 def _model_row(report: SkillReport, horizon: int) -> list[str]:

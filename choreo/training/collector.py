@@ -79,8 +79,8 @@ class Collector:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken; the replay must have been restored before.
 
-        Where an environment does not repeat itself under its seed, the open episode is given up
-        with a warning and a new one begins.
+        Where an environment does not repeat itself under its seed, or the replay no longer holds
+        the start of its open episode, that episode is given up with a warning and a new one begins.
         """
         self.frames = int(state["frames"])
         self.episodes = np.array(state["episodes"], np.int64)
@@ -91,33 +91,41 @@ class Collector:
 
     def _retrace(self) -> StepBatch:
         """Bring every environment to the last recorded step of its open episode."""
-        _, stops = self.replay.bounds()
-        rows = [
-            self.replay.read(i, int(stop - steps), int(stop))
-            for i, (stop, steps) in enumerate(zip(stops, self.open_steps, strict=True))
-        ]
-        longest = int(self.open_steps.max())
+        starts, stops = self.replay.bounds()
+        lost = stops - self.open_steps < starts  # longer than the replay holds
+        lengths = np.where(lost, 1, self.open_steps).tolist()
+        ends = zip(stops.tolist(), lengths, strict=True)
+        rows = [self.replay.read(i, stop - steps, stop) for i, (stop, steps) in enumerate(ends)]
+        longest = max(lengths)
         step = None
         for t in range(longest):
             # Shorter episodes wait in their reset until all end at the same time.
-            index = [t - (longest - int(steps)) for steps in self.open_steps]
+            index = [t - (longest - steps) for steps in lengths]
             reset = np.array([i <= 0 for i in index])
             pairs = zip(rows, index, strict=True)
             actions = np.stack([row[ACTION][max(i, 0)] for row, i in pairs])
             step = self.vector.step(actions, reset, self._seeds())
         assert step is not None
-        return self._checked(step, rows)
+        return self._checked(step, rows, lost)
 
-    def _checked(self, step: StepBatch, rows: list[dict[str, np.ndarray]]) -> StepBatch:
+    def _checked(
+        self, step: StepBatch, rows: list[dict[str, np.ndarray]], lost: np.ndarray
+    ) -> StepBatch:
         for i, row in enumerate(rows):
             same = all(np.array_equal(v[i], row[key][-1]) for key, v in step.observation.items())
-            if not same:
-                logging.getLogger("choreo").warning(
-                    "environment %d did not repeat its episode under the same seed and actions; "
-                    "it begins a new episode, and this resume is not exact",
-                    i,
-                )
-                step.is_last[i] = True
+            if same and not lost[i]:
+                continue
+            reason = (
+                "begun its episode before what the replay still holds"
+                if lost[i]
+                else "not repeated its episode under the same seed and actions"
+            )
+            logging.getLogger("choreo").warning(
+                "environment %d has %s; it begins a new episode, and this resume is not exact",
+                i,
+                reason,
+            )
+            step.is_last[i] = True
         return step
 
 

@@ -68,25 +68,34 @@ class Adapting(Phase):
     ) -> None:
         self.random_frames, self.config, self.codes, self.rng = random_frames, config, codes, rng
         self.found = False
-        self.steps = 0
-        self.skill: np.ndarray | None = None
+        self.skill: np.ndarray | None = None  # (N,), the random skill of every environment
+        self.age: np.ndarray | None = None  # (N,), for how many steps it has been kept
 
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
         if self.found and frames >= self.random_frames:
             return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
-        if self.skill is None or self.steps % self.config.skill_steps == 0:
-            self.skill = self.rng.integers(self.codes, size=len(step.is_first))
-        self.steps += 1
-        return session.act(step.observation, self.skill, sample=True, is_first=step.is_first)
+        skill = self._random_skill(step.is_first)
+        return session.act(step.observation, skill, sample=True, is_first=step.is_first)
+
+    def _random_skill(self, is_first: np.ndarray) -> np.ndarray:
+        """A new skill at the start of an episode and every `skill_steps` steps in it."""
+        drawn = self.rng.integers(self.codes, size=len(is_first))
+        if self.skill is None or self.age is None:
+            self.skill, self.age = drawn, np.zeros_like(drawn)
+        renew = is_first | (self.age >= self.config.skill_steps)
+        self.skill = np.where(renew, drawn, self.skill)
+        self.age = np.where(renew, 0, self.age) + 1
+        return self.skill
 
     def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
         self.found = self.found or bool((batch["reward"] > self.config.reward_threshold).any())
         return () if self.found and frames >= self.random_frames else ("adaptation",)
 
     def state(self) -> dict[str, Any]:
-        skill = None if self.skill is None else self.skill.tolist()
-        return {"found": self.found, "steps": self.steps, "skill": skill}
+        skill, age = (None if x is None else x.tolist() for x in (self.skill, self.age))
+        return {"found": self.found, "skill": skill, "age": age}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.found, self.steps = bool(state["found"]), int(state["steps"])
-        self.skill = None if state["skill"] is None else np.array(state["skill"], np.int64)
+        self.found = bool(state["found"])
+        if state["skill"] is not None:
+            self.skill, self.age = (np.array(state[key], np.int64) for key in ("skill", "age"))

@@ -1,8 +1,10 @@
 """Pre-training and fine-tuning: which parts a run is put together from."""
 
+from dataclasses import fields
+
 import torch
 
-from choreo.agent import Agent, adapt, find_checkpoint, load
+from choreo.agent import Agent, AgentConfig, adapt, find_checkpoint, load
 from choreo.config import MAY_CHANGE, FinetuneConfig, PretrainConfig, RunConfig
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
@@ -12,6 +14,24 @@ from choreo.record import RunFolder, Streams, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
 from choreo.training.phases import Adapting, Exploring, Phase
 from choreo.training.trainer import Evaluator, Parts, Trainer
+from choreo.world_model import ModelConfig
+
+TAKEN_OVER = {
+    "model": tuple(field.name for field in fields(ModelConfig)),
+    "skills": ("codes", "code_size", "layers", "units"),
+    "imagination": ("layers", "units"),
+}
+"""Options that a fine-tuned agent shares with the pre-trained one it comes from."""
+
+LEAST = {
+    "training.batch": 1,
+    "training.length": 2,
+    "training.environments": 1,
+    "imagination.horizon": 2,
+    "skills.codes": 1,
+    "skills.neighbours": 1,
+}
+"""Smallest sizes with which every loss has something to be a mean of."""
 
 
 def pretrain(config: PretrainConfig) -> RunFolder:
@@ -50,26 +70,51 @@ def finetune(config: FinetuneConfig) -> RunFolder:
         agent.num_skills,
         streams.numpy("random skills"),
     )
-    parts = Parts(agent, learner, phase, streams, update_start=0)
+    parts = Parts(agent, learner, phase, streams, _first_update(config, agent))
     Trainer(config, run, parts, _evaluator(config, phase)).train()
     return run
 
 
 def environment_spec(config: RunConfig) -> EnvSpec:
-    """What the environment of a run shows and takes; refuses an unknown one."""
+    """What the environment of a run shows and takes; refuses one that the run cannot use."""
     with make_vector(config.env, 1, parallel=False, **config.env_options) as vector:
-        return vector.spec
+        spec = vector.spec
+    if config.training.evaluate_every > 0 and spec.episode_steps is None:
+        raise UsageError(
+            f"{config.env} has no time limit, so an evaluation might never end: give "
+            "--training.time-limit STEPS, or --training.evaluate-every 0"
+        )
+    return spec
+
+
+def _first_update(config: FinetuneConfig, agent: Agent) -> int:
+    """Frames before the first update: none, unless the scale of observations is to be seen."""
+    model = agent.world_model
+    waits = agent.config.model.standardize > 0 and not bool(model.standardizer.fitted)
+    return config.training.random_frames if waits else 0
 
 
 def _agent_to_adapt(config: FinetuneConfig, spec: EnvSpec) -> Agent:
     seed = derive_seed(config.seed, "init")
-    if config.from_scratch:
-        return Agent(spec, config.agent_config(), "adaptation", seed)
     if config.source is None:
+        if config.from_scratch:
+            return Agent(spec, config.agent_config(), "adaptation", seed)
         raise UsageError(
             "fine-tuning starts from a pre-trained run: give --from RUN, or --from-scratch for the "
             "control that learns the task with fresh weights"
         )
+    source = _fitting_source(config, spec)
+    if config.from_scratch:
+        fresh = Agent(spec, config.agent_config(), "adaptation", seed)
+        scale = source.world_model.standardizer.state_dict()
+        fresh.world_model.standardizer.load_state_dict(scale)
+        return fresh
+    _check_sizes(config, source.config)
+    return adapt(source, config.agent_config(), seed)
+
+
+def _fitting_source(config: FinetuneConfig, spec: EnvSpec) -> Agent:
+    assert config.source is not None
     source = load(find_checkpoint(config.source))
     differences = source.spec.compatible_with(spec)
     if differences:
@@ -78,10 +123,37 @@ def _agent_to_adapt(config: FinetuneConfig, spec: EnvSpec) -> Agent:
             f"{source.spec.id}: {'; '.join(differences)}"
         )
     source.spec = spec
-    return adapt(source, config.agent_config(), seed)
+    return source
+
+
+def _check_sizes(config: FinetuneConfig, source: AgentConfig) -> None:
+    """Refuse options that ask for other networks than those which are taken over."""
+    lines = [
+        f"{group}.{name} is {wanted}, the agent of {config.source} has {found}"
+        for group, names in TAKEN_OVER.items()
+        for name in names
+        if (wanted := getattr(getattr(config, group), name))
+        != (found := getattr(getattr(source, group), name))
+    ]
+    if lines:
+        raise UsageError(
+            "fine-tuning takes its networks from a pre-trained agent, and these options want "
+            f"others: {'; '.join(lines)}. Leave them out, or pre-train with them"
+        )
+
+
+def _check_least(config: RunConfig) -> None:
+    """Refuse sizes that leave nothing to learn from."""
+    for name, least in LEAST.items():
+        group, entry = name.split(".")
+        found = getattr(getattr(config, group), entry)
+        if found < least:
+            raise UsageError(f"--{name} is {found}; wanted is at least {least}")
 
 
 def _prepare(config: RunConfig) -> torch.device:
+    _check_least(config)
+    derive_seed(config.seed)  # refuses a negative one before anything is made
     set_threads(config.threads)
     return choose_device(config.device)
 

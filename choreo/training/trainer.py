@@ -11,7 +11,7 @@ from torch import Tensor
 from choreo.agent import Agent, load_agent_tensors
 from choreo.config import RunConfig
 from choreo.envs.vector import VectorEnv, make_vector
-from choreo.errors import NotFinite
+from choreo.errors import CheckpointError, NotFinite
 from choreo.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
@@ -116,7 +116,8 @@ class Trainer:
                     self.agent.device
                 )
                 for key in model.standardizer.keys
-            }
+            },
+            self.agent.config.model.standardize,
         )
 
     def _update(self) -> Metrics:
@@ -220,6 +221,11 @@ class Trainer:
             self.logger.restore(None)
             return
         tensors, state = checkpoint.load(path)
+        if "collector" not in state:
+            raise CheckpointError(
+                f"{path} cannot be resumed: it holds an agent without its training. Give another "
+                "folder with --run-dir, and this one to `choreo finetune --from`"
+            )
         load_agent_tensors(self.agent, tensors)
         self.learner.load_state_dict(_group(tensors, "learner"), state["learner"])
         self.replay.restore(state["replay"])

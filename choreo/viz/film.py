@@ -51,7 +51,7 @@ def encode_video(frames: Sequence[np.ndarray], fps: float) -> bytes:
     return target.getvalue()
 
 
-def mosaic(clips: Sequence[Clip], columns: int = 5) -> list[np.ndarray]:
+def mosaic(clips: Sequence[Clip], columns: int = 4) -> list[np.ndarray]:
     """Play clips side by side: pictures of all of them, each with its label, as one film.
 
     A clip that is shorter than the others stays at its last picture.

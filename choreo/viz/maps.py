@@ -27,6 +27,7 @@ def skill_map(
     """One panel per data set, all with the same axes; every skill has its colour, ends a dot."""
     limits = _limits([path for paths in panels.values() for path in paths])
     figure, axes = make_axes(1, len(panels), 3.7 * len(panels), 3.9, shared=True)
+    figure.set_layout_engine("compressed")
     colours = skill_colours(skills)
     for place, (title, paths) in zip(axes[0], panels.items()):
         _draw(place, paths, colours, width=0.9, alpha=0.55)

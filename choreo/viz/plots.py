@@ -12,7 +12,6 @@ from matplotlib.ticker import EngFormatter
 from choreo.errors import UsageError
 from choreo.viz.style import (
     CONDITION_COLOURS,
-    FAINT,
     INK,
     RUN_COLOURS,
     head,
@@ -45,19 +44,12 @@ def _bars(place: Axes, panel: Bars) -> None:
     texts = [_number(value, panel.percent) for value in panel.values.values()]
     colours = [CONDITION_COLOURS[name] for name in panel.values]
     bars = place.bar(list(panel.values), values, color=colours, width=0.56)
-    place.bar_label(bars, texts, padding=2, color=INK, fontweight="bold")
+    labels = place.bar_label(bars, texts, padding=3, color=INK, fontweight="bold")
+    for label in labels:
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
     if panel.chance is not None:
-        place.axhline(panel.chance, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        place.annotate(
-            f"chance {_number(panel.chance, panel.percent)}",
-            (1, panel.chance),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=7.5,
-            color=FAINT,
-        )
+        place.axhline(panel.chance, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0.5)
+        place.set_xlabel(f"dashed: chance, {_number(panel.chance, panel.percent)}")
     top = max([*values, panel.chance or 0.0, 1e-9])
     place.set_ylim(0, top * 1.16)
     head(place, panel.title)
@@ -95,6 +87,7 @@ def code_use_bars(counts: np.ndarray) -> bytes:
     place.axhline(1 / len(share), color=INK, linewidth=1, linestyle=(0, (4, 3)))
     place.set_xlabel(f"the {len(share)} codes, most used first (dashed: all codes used evenly)")
     place.set_xticks([])
+    place.set_xlim(-0.7, len(share) - 0.3)
     place.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     light_grid(place, "y")
     return to_png(figure)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +17,7 @@ CONDITION_COLOURS = {"trained": "#0f766e", "untrained": "#d39b3a", "random": "#9
 RUN_COLOURS = ("#0f766e", "#d39b3a", "#4361a8", "#a8446b", "#7b8794", "#5c8a2e")
 DPI = 150
 
-_SETTINGS = {
+_SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "text.color": INK,

@@ -24,10 +24,12 @@ def preprocess(observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Standardizer(nn.Module):
-    """Brings vectors to zero mean and unit deviation with statistics fixed once, at the start.
+    """Brings vectors to zero mean and one deviation with statistics fixed once, at the start.
 
-    Until `fit` it is the identity. A deviation counts at least 1/20 of the largest one, so that
-    entries which hardly moved at first are not blown up. Source: ours; the paper has none.
+    Until `fit` it is the identity. The decoder is a Gaussian of deviation 1, so the deviation that
+    vectors are brought to decides how finely the model must tell them apart. A deviation counts at
+    least 1/20 of the largest one, so that entries which hardly moved at first are not blown up.
+    Source: ours; the paper has none.
     """
 
     fitted: Tensor
@@ -44,13 +46,13 @@ class Standardizer(nn.Module):
         )
 
     @torch.no_grad()
-    def fit(self, observation: Mapping[str, Tensor]) -> None:
-        """Take the statistics of vectors (N, D), all keys together."""
+    def fit(self, observation: Mapping[str, Tensor], deviation: float = 1.0) -> None:
+        """Take the statistics of vectors (N, D) and bring these to `deviation`."""
         deviations = {key: observation[key].std(0) for key in self.keys}
         largest = torch.cat(list(deviations.values())).max().clamp(min=1e-6)
         for key in self.keys:
             self.means[key].copy_(observation[key].mean(0))
-            self.scales[key].copy_(deviations[key].clamp(min=largest / 20))
+            self.scales[key].copy_(deviations[key].clamp(min=largest / 20) / deviation)
         self.fitted.fill_(True)
 
     def forward(self, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -31,9 +31,10 @@ class ModelConfig:
     """Units of each of these layers. [authors]"""
     image_depth: int = 48
     """Channels of the first image convolution. [paper]"""
-    standardize: bool = False
-    """Bring vectors to unit scale with the statistics of the data before the first update; for
-    environments whose observations are tiny or huge. [ours; paper: off]"""
+    standardize: float = 0.0
+    """Deviation that vectors are brought to, with the statistics of the data before the first
+    update; 0 leaves them as they are. For environments whose observations are tiny or huge.
+    [ours; paper: 0]"""
     kl_balance: float = 0.8
     """Weight of the KL term that trains the prior. [authors]"""
     kl_free: float = 1.0

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from counting import CountingEnvironment, make_agent, make_counting
+from toy_episodes import CountingEnvironment, make_agent, make_counting
 
 from choreo.agent import Agent
 from choreo.errors import UsageError
@@ -19,7 +19,8 @@ def agent() -> Agent:
 
 
 def play(agent: Agent, num: int = 2, **options: Any) -> list[Episode]:
-    return run_episodes(agent, make_counting(num), **({"seed": 0} | options))
+    settings: dict[str, Any] = {"seed": 0} | options
+    return run_episodes(agent, make_counting(num), **settings)
 
 
 def test_arrays_are_aligned(agent: Agent) -> None:
@@ -120,7 +121,7 @@ def test_cut_keeps_the_beginning(agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"policy": "skill", "episodes": 1}, "need their numbers"),
+        ({"policy": "skill", "episodes": 1}, "needs their numbers"),
         ({"policy": "skill", "episodes": 1, "skills": [4]}, "skill 4 does not exist"),
         ({"policy": "skill", "episodes": 2, "skills": [1]}, "1 skills were given for 2 episodes"),
         ({"policy": "random", "episodes": 0}, "at least 1"),

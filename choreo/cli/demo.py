@@ -1,0 +1,43 @@
+"""`choreo demo`."""
+
+import json
+import sys
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from choreo.demo import DemoConfig, DemoResult, run_demo
+from choreo.evaluation.verdicts import headline_table
+from choreo.runtime import keep_memory
+
+
+def demo(arguments: list[str]) -> None:
+    """`choreo demo`."""
+    config = tyro.cli(DemoConfig, args=arguments, prog="choreo demo")
+    keep_memory()
+    result = run_demo(config)
+    if config.json:
+        print(json.dumps(result.to_json()))
+        return
+    console = Console(file=sys.stdout)
+    console.print(_skill_table(result), _task_table(result))
+    minutes = ", ".join(f"{name} {value:.1f}" for name, value in result.minutes.items())
+    print(f"minutes: {minutes}\nreport: {result.page.absolute()}")
+
+
+def _skill_table(result: DemoResult) -> Table:
+    source = headline_table(result.report)
+    table = Table(*source.columns, title="Skills learned without rewards")
+    for row in source.rows:
+        table.add_row(*row)
+    return table
+
+
+def _task_table(result: DemoResult) -> Table:
+    table = Table("", "mean return", "95% interval", title="The task, at equal frames")
+    for name, evaluation in result.returns.items():
+        interval = evaluation.interval95
+        shown = "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
+        table.add_row(name, f"{evaluation.mean:.1f}", shown)
+    return table

@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+from toy_runs import pretrain
+
+from choreo.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pretrain(tmp_path_factory.mktemp("runs") / "run", frames=70)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_evaluate_prints_returns_mean_and_interval(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = printed(capsys, "evaluate", run, "--skill", "2", "--episodes", "3", "--json")
+    assert len(found["returns"]) == 3 and found["skill"] == 2
+    assert found["mean"] == pytest.approx(sum(found["returns"]) / 3)
+    low, high = found["interval95"]
+    assert low <= found["mean"] <= high
+    assert found["counted"] == "steps" and found["steps"] == found["frames"] == 60
+
+
+def test_evaluate_plays_every_skill_of_a_pre_trained_agent(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = printed(capsys, "evaluate", run, "--episodes", "1", "--json")
+    assert [one["skill"] for one in found["per_skill"]] == [0, 1, 2, 3]
+    assert main(["evaluate", str(run), "--episodes", "1"]) == 0
+    assert "skill 3" in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_returns(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["evaluate", run, "--policy", "random", "--episodes", "2", "--json", "--seed"]
+    first, again, other = (printed(capsys, *options, seed) for seed in ("5", "5", "6"))
+    assert first == again and first["returns"] != other["returns"]
+
+
+def test_zeroshot_prints_what_was_found(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "zeroshot", run, "--episodes", "4", "--json")
+    assert len(found["found"]) == 4 and "interval95" in found and found["frames"] == 80
+    assert main(["zeroshot", str(run), "--episodes", "2"]) == 0
+    assert "with random skills" in capsys.readouterr().out
+
+
+def test_env_check_says_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["env", "check", "toy_envs:point"]) == 0
+    assert "toy_envs:point: fits" in capsys.readouterr().out
+
+
+def test_env_list_names_every_family(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["env", "list"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("walker_run", "jaco_fixed_reach_top_left", "dmc:point_mass-easy", "gym:Pendulum"):
+        assert name in shown

@@ -1,0 +1,54 @@
+import re
+
+import pytest
+
+from choreo import __version__
+from choreo.cli import COMMANDS, main
+
+
+def shown(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a call for help prints, on one line."""
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    assert code == 0
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "help" in shown([command, "--help"], capsys)
+
+
+def test_options_name_their_unit_and_origin(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(["pretrain", "--help"], capsys)
+    for origin in ("[paper]", "[authors]", "[ours]"):
+        assert origin in text
+    for words in (
+        "Frames between two updates. [authors] (default: 10)",
+        "Agent steps per episode",
+        "Simulator steps in total",
+        "Gigabytes (10^9 bytes)",
+        "Updates between two checks for unused codes",
+        "(default: paper-states)",
+    ):
+        assert words in text
+    assert "--from {None}|PATH" in shown(["finetune", "--help"], capsys)
+
+
+def test_help_shows_the_defaults_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(["pretrain", "--preset", "debug", "--help"], capsys)
+    assert "Number of skills. [paper] (default: 4)" in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_without_a_command_all_are_listed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(arguments, capsys)
+    assert all(f" {name} " in text for name in COMMANDS)
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(["--version"], capsys) == f"choreo {__version__}"

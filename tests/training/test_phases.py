@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from toy_agents import toy_agent
+
+from choreo.adaptation import AdaptationConfig
+from choreo.agent import Session
+from choreo.envs.vector import StepBatch
+from choreo.training.phases import Adapting, Exploring
+
+
+class Recorder(Session):
+    """A session that notes who is asked to act."""
+
+    def __init__(self, num: int) -> None:
+        super().__init__(toy_agent("adaptation"), num)
+        self.asked: list[tuple[str | None, list[int] | None, bool]] = []
+
+    def act(self, observation, skill=None, policy=None, sample=False, is_first=None):  # noqa: ANN001, ANN201
+        codes = None if skill is None else np.asarray(skill).tolist()
+        self.asked.append((policy, codes, sample))
+        return np.zeros((self.num, 2), np.float32)
+
+
+def step(num: int = 2) -> StepBatch:
+    no = np.zeros(num, bool)
+    return StepBatch({"observation": np.zeros((num, 4))}, np.zeros(num, np.float32), no, no, no)
+
+
+def adapting(random_frames: int = 10) -> Adapting:
+    config = AdaptationConfig(skill_steps=3, reward_threshold=0.5)
+    return Adapting(random_frames, config, 1000, np.random.default_rng(0))
+
+
+def rewards(value: float) -> dict[str, np.ndarray]:
+    return {"reward": np.array([[0.0, value]], np.float32)}
+
+
+def test_exploring_acts_by_chance_for_the_first_frames_and_then_samples_the_explorer() -> None:
+    session, phase = Recorder(2), Exploring(10)
+    for frames in (0, 9, 10, 11):
+        phase.act(session, step(), frames)
+    assert [asked[0] for asked in session.asked] == ["random", "random", "explore", "explore"]
+    assert all(sample for _, _, sample in session.asked)
+    assert phase.resting(rewards(0), 0) == ()
+
+
+@pytest.mark.parametrize(
+    ("reward", "frames", "rests"),
+    [(0.4, 100, True), (0.6, 9, True), (0.6, 10, False), (0.5, 100, True)],
+)
+def test_adaptation_rests_until_the_reward_is_found_and_the_first_frames_are_over(
+    reward: float, frames: int, rests: bool
+) -> None:
+    assert adapting().resting(rewards(reward), frames) == (("adaptation",) if rests else ())
+
+
+def test_a_reward_once_found_stays_found() -> None:
+    phase = adapting()
+    phase.resting(rewards(1.0), 0)
+    assert phase.resting(rewards(0.0), 10) == ()
+
+
+def test_until_then_random_skills_act_each_for_a_few_steps() -> None:
+    session, phase = Recorder(2), adapting()
+    for frames in range(20):
+        phase.act(session, step(), frames)
+    codes = [tuple(asked[1] or ()) for asked in session.asked]
+    assert all(codes[i] == codes[i - i % 3] for i in range(20))
+    assert len({codes[i] for i in range(0, 20, 3)}) == 7
+    assert all(one != other for one, other in codes), "each environment has a skill of its own"
+    phase.resting(rewards(1.0), 20)
+    phase.act(session, step(), 20)
+    assert session.asked[-1] == ("task", None, True)
+    assert all(sample for _, _, sample in session.asked)
+
+
+def test_a_restored_phase_goes_on_with_its_skill() -> None:
+    phase = adapting()
+    first, second = Recorder(2), Recorder(2)
+    for frames in range(4):
+        phase.act(first, step(), frames)
+    other = adapting()
+    other.restore(phase.state())
+    other.rng.bit_generator.state = phase.rng.bit_generator.state
+    for frames in range(4, 12):
+        phase.act(first, step(), frames)
+        other.act(second, step(), frames)
+    assert first.asked[4:] == second.asked
+    phase.resting(rewards(1.0), 0)
+    other.restore(phase.state())
+    assert other.resting(rewards(0.0), 50) == ()

@@ -1,0 +1,203 @@
+"""Whole runs of the `debug` preset on toy environments, in this process."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy_runs import (
+    assert_same_run,
+    finetune,
+    last_checkpoint,
+    metrics,
+    pretrain,
+    replay_files,
+    state,
+    steps,
+    tensors,
+)
+
+import choreo
+from choreo.agent import load
+from choreo.cli import main
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pre-training run that is only looked at."""
+    folder = tmp_path_factory.mktemp("runs") / "plain"
+    return pretrain(folder, "--snapshots", "50", "90", "--model.standardize", "1.0", "1.0")
+
+
+def test_replay_holds_what_the_agent_was_shown_and_did(tmp_path: Path) -> None:
+    folder = pretrain(tmp_path / "run", env="toy_envs:echo", frames=80)
+    found = steps(folder)
+    np.testing.assert_allclose(found["observation"][:, :2], found["action"], atol=1e-6)
+    assert not found["action"][found["is_first"]].any()
+    assert np.abs(found["action"][~found["is_first"]]).min() > 0
+    assert (~found["is_first"]).sum() == 80
+
+
+def test_updates_follow_the_frames(plain: Path) -> None:
+    """One update every 10 frames after 40 random ones; lines every 50 frames and per episode."""
+    assert state(plain)["learner"]["updates"] == (120 - 40) // 10
+    train = [line for line in metrics(plain) if line["kind"] == "train"]
+    assert [(line["frames"], line["updates"]) for line in train] == [(50, 1), (100, 6)]
+    episodes = [line for line in metrics(plain) if line["kind"] == "episode"]
+    assert [line["frames"] for line in episodes] == [20, 40, 60, 80, 100, 120]
+    assert {line["length"] for line in episodes} == {20}
+
+
+def test_observations_are_standardised_by_what_was_seen_before_the_first_update(
+    plain: Path,
+) -> None:
+    model, seen = load(plain).world_model, steps(plain)
+    taken = np.flatnonzero(np.cumsum(~seen["is_first"]) == 50)[0] + 1
+    expected = torch.as_tensor(seen["observation"][:taken])
+    assert bool(model.standardizer.fitted)
+    torch.testing.assert_close(model.standardizer.means["observation"].data, expected.mean(0))
+
+
+def test_snapshots_appear_at_their_frames_and_act(plain: Path) -> None:
+    folders = sorted((plain / "snapshots").glob("frames_*"))
+    assert [folder.name for folder in folders] == ["frames_50", "frames_90"]
+    observation, actions = np.ones(4, np.float32), []
+    for path in (*folders, plain):
+        actions.append(choreo.load(path).session().act(observation, skill=1))
+    assert len({action.tobytes() for action in actions}) == 3
+
+
+def test_a_finished_run_started_again_does_nothing(tmp_path: Path) -> None:
+    folder = pretrain(tmp_path / "run")
+    before = {p: p.stat().st_mtime_ns for p in (folder / "checkpoints").rglob("*")}
+    data, lines = replay_files(folder), (folder / "metrics.jsonl").read_bytes()
+    pretrain(folder)
+    assert {p: p.stat().st_mtime_ns for p in (folder / "checkpoints").rglob("*")} == before
+    assert replay_files(folder) == data and (folder / "metrics.jsonl").read_bytes() == lines
+
+
+def test_a_run_with_more_frames_goes_on_as_if_it_had_had_them_at_once(tmp_path: Path) -> None:
+    whole = pretrain(tmp_path / "whole", frames=170)
+    parts = pretrain(tmp_path / "parts", frames=75)
+    assert last_checkpoint(parts).name == "frames_000000075"
+    pretrain(parts, frames=170)
+    assert_same_run(whole, parts)
+
+
+def test_evaluation_leaves_training_bitwise_as_it_is(tmp_path: Path) -> None:
+    quiet = pretrain(tmp_path / "quiet")
+    clock = ["--training.evaluate-every", "30", "--training.evaluate-episodes", "2"]
+    scored = pretrain(tmp_path / "scored", *clock)
+    evaluations = [line for line in metrics(scored) if line["kind"] == "evaluation"]
+    assert [line["frames"] for line in evaluations] == [30, 60, 90, 120]
+    assert metrics(quiet) == metrics(scored, without="evaluation")
+    assert replay_files(quiet) == replay_files(scored)
+    one, other = tensors(quiet), tensors(scored)
+    assert one.keys() == other.keys() and all(one[key].equal(other[key]) for key in one)
+
+
+def test_serial_and_parallel_environments_give_the_same_run(tmp_path: Path) -> None:
+    two = ["--training.environments", "2", "--training.update-every", "20"]
+    serial = pretrain(tmp_path / "serial", *two)
+    parallel = pretrain(tmp_path / "parallel", *two, "--training.parallel")
+    assert_same_run(serial, parallel)
+    assert not np.array_equal(steps(serial, 0)["observation"], steps(serial, 1)["observation"])
+
+
+def test_seeds_give_different_runs(tmp_path: Path, plain: Path) -> None:
+    other = pretrain(tmp_path / "run", "--model.standardize", "1.0", "1.0", "--seed", "1")
+    assert not np.array_equal(steps(plain)["observation"], steps(other)["observation"])
+    one, two = tensors(plain), tensors(other)
+    assert not one["agent.skill_policy.actor.mean.weight"].equal(
+        two["agent.skill_policy.actor.mean.weight"]
+    )
+
+
+@pytest.mark.parametrize("kind", ["plan2explore", "rnd", "random"])
+def test_every_kind_of_exploration_runs(tmp_path: Path, kind: str) -> None:
+    folder = pretrain(tmp_path / "run", "--exploration.kind", kind, frames=70)
+    names = {key.split("/")[0] for key in metrics(folder)[-1]}
+    assert state(folder)["learner"]["updates"] == 3
+    assert ("exploration" in names) == (kind != "random") or metrics(folder)[-1]["kind"] != "train"
+
+
+def test_several_observation_keys_run(tmp_path: Path) -> None:
+    folder = pretrain(tmp_path / "run", env="toy_envs:keys", frames=60)
+    assert steps(folder)["position"].shape == steps(folder)["velocity"].shape
+    found = {"position": np.ones(2), "velocity": np.ones(2)}
+    assert choreo.load(folder).session().act(found, skill=0).shape == (2,)
+
+
+def test_fine_tuning_takes_the_pre_trained_agent_and_its_settings(
+    plain: Path, tmp_path: Path
+) -> None:
+    folder = finetune(tmp_path / "run", "--from", str(plain))
+    config = json.loads((folder / "config.json").read_text())["config"]
+    source = json.loads((plain / "config.json").read_text())["config"]
+    assert config["preset"] == "debug" and config["training"] == source["training"]
+    old, new = tensors(plain), tensors(folder)
+    for key in ("agent.skills.codebook.codes", "agent.world_model.standardizer.means.observation"):
+        assert old[key].equal(new[key]), key
+    for key in ("agent.skill_policy.actor.mean.weight", "agent.world_model.rssm.input.weight"):
+        assert not old[key].equal(new[key]), key
+    assert state(folder)["phase"]["found"]
+    assert load(folder).session().act(np.ones(4)).shape == (2,)
+
+
+def test_fine_tuning_adapts_nothing_while_there_is_no_reward(plain: Path, tmp_path: Path) -> None:
+    folder = finetune(tmp_path / "run", "--from", str(plain), env="toy_envs:silent", frames=80)
+    last = [line for line in metrics(folder) if line["kind"] == "train"][-1]
+    assert not any(key.startswith("adaptation/") for key in last)
+    old, new = tensors(plain), tensors(folder)
+    key = "agent.skill_policy.actor.mean.weight"
+    assert old[key].equal(new[key])
+    assert not old["agent.world_model.rssm.input.weight"].equal(
+        new["agent.world_model.rssm.input.weight"]
+    )
+    learner = state(folder)["learner"]
+    assert learner["updates"] > 0 and learner["adaptation"] == 0
+    assert not state(folder)["phase"]["found"]
+
+
+def test_frozen_skills_stay_in_fine_tuning(plain: Path, tmp_path: Path) -> None:
+    folder = finetune(tmp_path / "run", "--from", str(plain), "--freeze-skills")
+    old, new = tensors(plain), tensors(folder)
+    actor = [key for key in old if key.startswith("agent.skill_policy.actor.")]
+    assert actor and all(old[key].equal(new[key]) for key in actor)
+    assert state(folder)["learner"]["adaptation"] > 0
+
+
+def test_from_scratch_has_the_same_sizes_and_fresh_weights(plain: Path, tmp_path: Path) -> None:
+    folder = finetune(tmp_path / "run", "--from", str(plain), "--from-scratch", frames=60)
+    old, new = tensors(plain), tensors(folder)
+    shared = {key for key in old if key.startswith("agent.") and key in new}
+    assert all(old[key].shape == new[key].shape for key in shared)
+    assert not old["agent.skills.codebook.codes"].equal(new["agent.skills.codebook.codes"])
+
+
+def test_fine_tuning_from_a_snapshot(plain: Path, tmp_path: Path) -> None:
+    folder = finetune(tmp_path / "run", "--from", str(plain / "snapshots/frames_50"), frames=50)
+    new, old = tensors(folder), load(plain / "snapshots/frames_50").state_dict()
+    assert old["skills.codebook.codes"].equal(new["agent.skills.codebook.codes"])
+
+
+def test_sizes_of_networks_cannot_differ_from_the_agent_they_come_from(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["finetune", "--from", str(plain), "--env", "toy_envs:point", "--frames", "50"]
+    arguments += ["--run-dir", str(tmp_path / "run"), "--model.deter", "7"]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "model.deter" in error and "7" in error and "16" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_long_run_drops_its_oldest_experience_and_goes_on(tmp_path: Path) -> None:
+    cap = ["--replay.max-gb", "0.000002"]
+    whole = pretrain(tmp_path / "whole", *cap, frames=170)
+    parts = pretrain(tmp_path / "parts", *cap, frames=90)
+    pretrain(parts, *cap, frames=170)
+    assert_same_run(whole, parts)
+    held = state(whole)["replay"]
+    assert 8 <= held["stop"][0] - held["start"][0] <= 70 < held["stop"][0]
