@@ -33,7 +33,7 @@ class BenchConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks live."""
     threads: int = 0
-    """CPU threads; 0 is one per core."""
+    """CPU threads; 0 is what the preset says."""
     observation_size: int = 24
     """Entries of the random observations (walker has 24)."""
     action_size: int = 6
@@ -97,8 +97,9 @@ class PartTimer:
 
 def bench_update(config: BenchConfig) -> UpdateCost:
     """Measure updates on random batches of the preset's size."""
-    threads, device = set_threads(config.threads), choose_device(config.device)
     run = _run_config(config)
+    threads = set_threads(config.threads or run.threads)
+    device = choose_device(config.device)
     learner = _learner(config, run, device)
     batch = _batch(config, run, device)
     learner.update(batch)  # warm-up: allocations, caches

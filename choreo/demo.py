@@ -16,7 +16,6 @@ from choreo.presets import apply_preset
 from choreo.record import checkpoint
 from choreo.record.progress import Stopwatch
 from choreo.replay import Replay
-from choreo.runtime import set_threads
 from choreo.training import finetune, pretrain
 from choreo.viz.plots import learning_curves, read_curve
 from choreo.viz.report import Picture, Section, Table, Verdict
@@ -34,22 +33,24 @@ class DemoConfig:
     """Folder of the three runs and the report. The same command again resumes."""
     preset: Literal["cpu", "debug"] = "cpu"
     """Settings; debug takes seconds and learns nothing."""
-    env: str = "dmc:point_mass-easy"
-    """Environment of all three runs."""
-    frames: int = 32_000
+    env: str = "point_mass"
+    """Environment of pre-training, which sees no rewards."""
+    task: str = "point_mass_reach_top_right"
+    """Task of fine-tuning: the mass must find a corner and stay there."""
+    skills: int = 10
+    """Number of skills."""
+    frames: int = 40_000
     """Frames of pre-training, without rewards."""
-    finetune_frames: int = 8_000
+    finetune_frames: int = 10_000
     """Frames of fine-tuning, and of learning the task from scratch."""
-    action_repeat: int = 4
+    action_repeat: int = 5
     """Frames per agent step."""
-    episode_steps: int = 100
+    episode_steps: int = 80
     """Agent steps per episode."""
     episodes: int = 32
     """Episodes of every evaluation."""
     seed: int = 0
     """Seed of everything."""
-    threads: int = 0
-    """CPU threads; 0 is one per core."""
     json: bool = False
     """Print JSON instead of tables."""
 
@@ -84,12 +85,12 @@ def run_demo(config: DemoConfig) -> DemoResult:
         finetune(_finetuning(config, from_scratch=False))
     with watch.watch("from scratch"):
         finetune(_finetuning(config, from_scratch=True))
-    set_threads(config.threads)
     with watch.watch("measuring"):
         agent = load(config.run_dir / "pretrain")
-        with _vector(config) as vector:
+        folder = config.run_dir
+        with _vector(config, config.task) as vector:
             returns = _compare(config, vector)
-            folder = config.run_dir
+        with _vector(config, config.env) as vector:
             report = skill_report(
                 agent,
                 vector,
@@ -114,7 +115,7 @@ def _pretraining(config: DemoConfig) -> PretrainConfig:
         run,
         frames=config.frames,
         seed=config.seed,
-        threads=config.threads,
+        skills=replace(run.skills, codes=config.skills),
         training=_training(config, run),
         logging=_logging(run),
     )
@@ -122,7 +123,7 @@ def _pretraining(config: DemoConfig) -> PretrainConfig:
 
 def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
     name = "scratch" if from_scratch else "finetune"
-    run = FinetuneConfig(env=config.env, run_dir=config.run_dir / name, from_scratch=from_scratch)
+    run = FinetuneConfig(env=config.task, run_dir=config.run_dir / name, from_scratch=from_scratch)
     run = apply_preset(run, config.preset)
     training = replace(
         _training(config, run),
@@ -134,8 +135,8 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
         run,
         frames=config.finetune_frames,
         seed=config.seed,
-        threads=config.threads,
         source=config.run_dir / "pretrain",
+        skills=replace(run.skills, codes=config.skills),
         training=training,
         logging=_logging(run),
     )
@@ -150,9 +151,9 @@ def _logging(run: PretrainConfig | FinetuneConfig) -> LoggingConfig:
     return replace(run.logging, checkpoint_every=4000)
 
 
-def _vector(config: DemoConfig) -> VectorEnv:
+def _vector(config: DemoConfig, env: str) -> VectorEnv:
     repeat, limit = config.action_repeat, config.episode_steps
-    return make_vector(config.env, MANY, False, action_repeat=repeat, time_limit=limit)
+    return make_vector(env, MANY, False, action_repeat=repeat, time_limit=limit)
 
 
 def _replay(config: DemoConfig) -> Replay | None:
@@ -194,7 +195,7 @@ def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section
     ]
     return Section(
         "What the skills are good for",
-        f"The task of {config.env}, with the same number of frames for both: once starting from "
+        f"The task {config.task}, with the same number of frames for both: once starting from "
         "the skills above, once from fresh weights. Curves are evaluations during training.",
         [Verdict("good" if better else "bad", sentence)],
         [

@@ -22,12 +22,14 @@ def _merge(*groups: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return merged
 
 
+# group of options -> values; options of the run itself stand under "run"
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper-states": {},
     # Ours: small enough that two cores make ten updates a second, large enough to learn from.
     "cpu": _merge(
         _small(layers=2, units=128),
         {
+            "run": {"threads": 1},  # tensors are small: a second thread costs more than it brings
             "model": {
                 "deter": 64,
                 "hidden": 64,
@@ -36,16 +38,17 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "standardize": 1.0,
                 "kl_free": 0.1,
             },
-            "imagination": {"starts": 128, "gamma": 0.95, "slow_every": 20},
+            "imagination": {"horizon": 10, "starts": 128, "gamma": 0.95, "slow_every": 20},
             "skills": {"codes": 16, "neighbours": 12},
             "optimizer": {"behavior_lr": 1e-3, "model_lr": 1e-3},
-            "training": {"batch": 16, "length": 32, "random_frames": 4000},
+            "training": {"batch": 20, "length": 24, "random_frames": 4000},
         },
     ),
     # Ours: seconds, for tests; learns nothing worth looking at.
     "debug": _merge(
         _small(layers=1, units=16),
         {
+            "run": {"threads": 1},
             "model": {"deter": 16, "hidden": 16, "variables": 4, "classes": 4},
             "imagination": {"horizon": 3},
             "skills": {"codes": 4, "code_size": 4, "neighbours": 4, "resample_every": 5},
@@ -63,6 +66,8 @@ def apply_preset(config: Config, name: PresetName) -> Config:
         raise UsageError(f"unknown preset {name!r}; there are {', '.join(get_args(PresetName))}")
     changes: dict[str, Any] = {"preset": name}
     for group, values in PRESETS[name].items():
-        if group in config.__dataclass_fields__:
+        if group == "run":
+            changes |= values
+        elif group in config.__dataclass_fields__:
             changes[group] = replace(getattr(config, group), **values)
     return replace(config, **changes)

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def observations(num: int = 6, rows: int | None = None) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
-def play(agent: Agent, **options: object) -> np.ndarray:
+def play(agent: Agent, **options: Any) -> np.ndarray:
     session = agent.session(seed=3)
     return np.stack([session.act(o, **options) for o in observations()])
 
@@ -60,8 +61,8 @@ def test_a_batch_of_environments_acts_as_single_ones() -> None:
     """The posterior is drawn from one stream; made certain, every row acts as if it were alone."""
     agent, seen, skills = toy_agent(), observations(rows=3), [0, 3, 1]
     with torch.no_grad():
-        agent.world_model.rssm.posterior_logit.weight *= 1e6
-        agent.world_model.rssm.posterior_logit.bias *= 1e6
+        for parameter in agent.world_model.rssm.posterior_logit.parameters():
+            parameter *= 1e6
     together = agent.session(3)
     found = np.stack([together.act(rows, np.array(skills)) for rows in seen])
     for row, skill in enumerate(skills):
@@ -84,15 +85,14 @@ def test_every_run_of_an_agent_uses_the_networks_that_are_trained_for_it() -> No
     }
     for name, expected in parts.items():
         moved = set()
-        for kind, policies in (("pretraining", ("explore", "skill")), ("adaptation", ("task",))):
-            for policy in policies:
-                agent = toy_agent(kind)
-                skill = 1 if policy == "skill" else None
-                before = play(agent, policy=policy, skill=skill)
-                if not nudge(agent, name):
-                    continue
-                if not np.array_equal(play(agent, policy=policy, skill=skill), before):
-                    moved.add(policy)
+        for policy in ("explore", "skill", "task"):
+            agent = toy_agent("adaptation" if policy == "task" else "pretraining")
+            skill = 1 if policy == "skill" else None
+            before = play(agent, policy=policy, skill=skill)
+            if not nudge(agent, name):
+                continue
+            if not np.array_equal(play(agent, policy=policy, skill=skill), before):
+                moved.add(policy)
         assert moved == expected, name
 
 
@@ -173,9 +173,9 @@ def test_skills_differ_and_so_do_samples() -> None:
 
 
 def test_without_a_skill_the_explorer_or_the_meta_controller_acts() -> None:
-    for parts, policy in (("pretraining", "explore"), ("adaptation", "task")):
-        agent = toy_agent(parts)
-        assert np.array_equal(play(agent), play(agent, policy=policy))
+    explorer, controller = toy_agent("pretraining"), toy_agent("adaptation")
+    assert np.array_equal(play(explorer), play(explorer, policy="explore"))
+    assert np.array_equal(play(controller), play(controller, policy="task"))
 
 
 def test_random_exploration_acts_by_chance() -> None:
@@ -206,14 +206,15 @@ def test_a_list_of_skills_of_another_length_is_refused() -> None:
         ({"camera": np.zeros(4)}, "'observation' is missing; found camera"),
     ],
 )
-def test_an_observation_that_does_not_fit_is_refused(observation: object, words: str) -> None:
+def test_an_observation_that_does_not_fit_is_refused(observation: Any, words: str) -> None:
     with pytest.raises(EnvironmentMismatch, match=words):
         toy_agent().session().act(observation, skill=0)
 
 
 def test_lists_are_observations_too() -> None:
     agent = toy_agent()
-    plain = agent.session(2).act({"observation": [[1.0] * 4, [2.0] * 4]}, skill=0)
+    lists: Any = {"observation": [[1.0] * 4, [2.0] * 4]}
+    plain = agent.session(2).act(lists, skill=0)
     array = np.repeat([[1.0], [2.0]], 4, axis=1)
     assert np.array_equal(plain, agent.session(2).act(array, skill=0))
 
@@ -226,7 +227,7 @@ def test_lists_are_observations_too() -> None:
         ({"policy": "walk"}, "'walk' is not one of explore, skill, task, random"),
     ],
 )
-def test_a_policy_the_agent_lacks_is_refused(options: dict[str, str], words: str) -> None:
+def test_a_policy_the_agent_lacks_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         toy_agent().session().act(observations()[0], **options)
 

@@ -7,6 +7,8 @@ from toy_agents import CONFIG, changed, copies, toy_agent, toy_batch
 
 from choreo.agent import Agent, Parts
 from choreo.exploration import ExplorationConfig
+from choreo.exploration.base import ExplorationKind
+from choreo.imagination import ActorCritic
 from choreo.learner import Learner, Update, adaptation_learner, pretraining_learner
 from choreo.nn import OptimizerConfig
 
@@ -32,7 +34,7 @@ def unowned(learner: Learner) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd"])
-def test_every_parameter_has_exactly_one_optimiser_in_pre_training(kind: str) -> None:
+def test_every_parameter_has_exactly_one_optimiser_in_pre_training(kind: ExplorationKind) -> None:
     exploration = ExplorationConfig(kind=kind, layers=1, units=8)
     learner = make("pretraining", toy_agent(exploration=exploration))
     assert unowned(learner) == set()
@@ -87,7 +89,8 @@ def model_after(parts: Parts, reward: float) -> dict[str, torch.Tensor]:
 
 
 def test_the_reward_shapes_the_model_in_fine_tuning_only() -> None:
-    for parts, expected in (("pretraining", False), ("adaptation", True)):
+    expectations: dict[Parts, bool] = {"pretraining": False, "adaptation": True}
+    for parts, expected in expectations.items():
         one, other = model_after(parts, 1.0), model_after(parts, -3.0)
         different = {name.split(".")[0] for name in one if not one[name].equal(other[name])}
         assert "reward" in different
@@ -115,7 +118,7 @@ def test_a_resting_part_leaves_no_trace() -> None:
     assert learner.counters() == {"updates": 1, "adaptation": 0}
 
 
-def slow_equals_fast(actor_critic: torch.nn.Module) -> bool:
+def slow_equals_fast(actor_critic: ActorCritic) -> bool:
     slow, fast = actor_critic.slow_critic.state_dict(), actor_critic.critic.state_dict()
     return all(slow[key].equal(fast[key]) for key in fast)
 
@@ -124,11 +127,12 @@ def test_slow_critics_are_copied_after_update_0_and_every_third() -> None:
     pre, tune = toy_agent("pretraining"), toy_agent("adaptation")
     learner, tuner = make("pretraining", pre), make("adaptation", tune)
     tuner.update(toy_batch(), skip=("adaptation",))  # its own count begins when it stops resting
+    assert pre.explorer is not None and tune.controller is not None
+    critics = (pre.explorer, pre.skill_policy, tune.controller.selector)
     copied = []
     for seed in range(5):
         learner.update(toy_batch(seed))
         tuner.update(toy_batch(seed))
-        critics = (pre.explorer, pre.skill_policy, tune.controller.selector)
         copied.append([slow_equals_fast(critic) for critic in critics])
     assert copied == [[n % 3 == 0] * 3 for n in range(5)]
 

@@ -1,6 +1,7 @@
 import ast
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_fine_tuning_has_the_numbers_of_the_paper(name: str, expected: object) -
 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
 @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"paper-states"}))
-def test_every_preset_builds_and_updates(preset: str, phase: str) -> None:
+def test_every_preset_builds_and_updates(preset: Any, phase: Any) -> None:
     cost = bench_update(BenchConfig(preset=preset, phase=phase, updates=1, threads=1))
     assert cost.ms_per_update > 0
 
@@ -106,7 +107,7 @@ def test_paper_states_builds_agents_of_the_papers_size() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_names_only_settings_there_are(preset: str) -> None:
+def test_a_preset_names_only_settings_there_are(preset: Any) -> None:
     for kind in (PretrainConfig, FinetuneConfig):
         config = apply_preset(kind(env="walker"), preset)
         assert config.preset == preset

@@ -87,9 +87,10 @@ class Broken(Point):
         return super().reset(seed=seed)
 
     def step(self, action: np.ndarray) -> Step:
-        seen, reward, *rest = super().step(action)
-        broken = self.episodes == 6 and self.steps == 7
-        return seen, reward + broken * self.reward, *rest
+        seen, reward, terminated, truncated, info = super().step(action)
+        if self.episodes == 6 and self.steps == 7:
+            reward += self.reward
+        return seen, reward, terminated, truncated, info
 
     def _seen(self) -> np.ndarray:
         seen = super()._seen()

@@ -25,6 +25,9 @@ URLB_TASKS = (
     *(f"quadruped_{task}" for task in ("stand", "walk", "run", "jump")),
     *(f"jaco_reach_{target}" for target in _TARGETS),
 )
+# Ours: sparse goals for a point mass that starts in the middle, and all of them as one domain.
+GOAL_DOMAIN = "point_mass"
+GOAL_TASKS = tuple(f"point_mass_reach_{target}" for target in _TARGETS)
 EXORL_TASKS = tuple(f"jaco_fixed_reach_{target}" for target in _TARGETS)
 
 
@@ -36,7 +39,8 @@ def make(
 ) -> Environment:
     """Make the environment that `id` names.
 
-    Ids: a URLB domain (`walker`: the task it is pre-trained on), a URLB task (`walker_run`),
+    Ids: a URLB domain (`walker`: the task it is pre-trained on), a URLB task (`walker_run`), a
+    point mass with sparse goals (`point_mass`, `point_mass_reach_top_left`),
     ExORL's jaco with a fixed, unobserved target (`jaco_fixed_reach_top_left`), a dm_control suite
     task (`dmc:point_mass-easy`), a Gymnasium id (`gym:Pendulum-v1`) or `module:factory`, a
     function without arguments that returns a gymnasium.Env, a dm_env.Environment or an
@@ -66,6 +70,7 @@ def list_environments() -> dict[str, list[str]]:
     return {
         "urlb": [*DOMAIN_TASKS, *URLB_TASKS],
         "exorl": list(EXORL_TASKS),
+        "goals": [GOAL_DOMAIN, *GOAL_TASKS],
         "dmc": [f"dmc:{name}" for name in _dmc().suite_tasks()],
         "gym": [f"gym:{name}" for name in gym.continuous_ids()],
     }
@@ -78,6 +83,8 @@ def _make_known(id: str, time_limited: bool) -> Simulator:
         return _make_suite(id, time_limited)
     if id == "mw" or id.startswith("mw_"):
         raise UsageError(f"Meta-World ({id}) is not built yet.")
+    if id == GOAL_DOMAIN or id in GOAL_TASKS:
+        return _make_goal(id, time_limited)
     return _make_urlb(id, DOMAIN_TASKS.get(id, id), time_limited)
 
 
@@ -94,6 +101,13 @@ def _make_urlb(id: str, task: str, time_limited: bool) -> Simulator:
     fixed_site = rest.startswith("fixed_")
     target = rest.removeprefix("fixed_").removeprefix("reach_")
     return urlb.make_jaco(id, target, fixed_site, time_limited)
+
+
+def _make_goal(id: str, time_limited: bool) -> Simulator:
+    with rendering.without_renderer():
+        from choreo.envs import goals
+    task = GOAL_TASKS[0] if id == GOAL_DOMAIN else id
+    return goals.make_point_mass(id, task.removeprefix("point_mass_reach_"), time_limited)
 
 
 def _make_suite(id: str, time_limited: bool) -> Simulator:

@@ -10,6 +10,7 @@ CONTROLS = {
     "untrained": "the same agent untrained",
 }
 CLEARLY = 1.2  # how many times a control's figure a good one is at least [ours]
+ALIKE = 0.05  # a ratio that is no further from 1 makes no difference [ours]
 
 
 def coverage_verdicts(report: SkillReport) -> list[Verdict]:
@@ -22,6 +23,8 @@ def coverage_verdicts(report: SkillReport) -> list[Verdict]:
 def _compare_cells(own: int, control: int, text: str) -> Verdict:
     ratio = own / max(control, 1)
     numbers = f"({own:,} against {control:,})"
+    if abs(ratio - 1) < ALIKE:
+        return Verdict("neutral", f"Trained skills visit about as many cells as {text} {numbers}.")
     if ratio < 1:
         worse = f"Trained skills visit fewer cells than {text} {numbers}: they explore less."
         return Verdict("bad", worse)

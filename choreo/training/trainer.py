@@ -139,7 +139,7 @@ class Trainer:
             return
         wrong = [name for name, value in zip(metrics, values, strict=True) if not value.isfinite()]
         path = self.run_folder.path / f"not-finite-update-{self.learner.updates}.npz"
-        np.savez(path, **raw)
+        np.savez(path, allow_pickle=False, **raw)
         raise NotFinite(
             f"update {self.learner.updates} at {self.collector.frames} frames gave NaN or infinity "
             f"in {', '.join(wrong)}; its batch is in {path}. The last checkpoint is unharmed: look "

@@ -88,13 +88,15 @@ class RSSM(nn.Module):
 
     def posterior_logits(self, deter: Tensor, embed: Tensor) -> Tensor:
         """Logits of q(s | h, e), (..., V, C)."""
-        return self._posterior_logits(deter, self._embed_part(embed))
+        weight = self._recurrent_weights()[1]
+        return self._posterior_logits(deter, self._embed_part(embed), weight)
 
     def imagine_step(
         self, state: State, action: Tensor, generator: torch.Generator | None = None
     ) -> State:
         """One step of the prior from `state` under `action` (N, A)."""
-        deter = self._next_deter(state.stoch.flatten(-2), state.deter, self._action_part(action))
+        inputs = torch.cat([state.stoch.flatten(-2), action], -1)
+        deter = self.cell(F.elu(self.input(inputs)), state.deter)
         logit = self.prior_logits(deter)
         return State(deter, one_hot_straight_through(logit, generator), logit)
 
@@ -111,9 +113,9 @@ class RSSM(nn.Module):
         Rows with `is_first` (N,) start an episode: their previous state and action become zero.
         """
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
-        return self._observe_step(
-            state, self._action_part(action * keep), self._embed_part(embed), keep, generator
-        )
+        action_part, embed_part = self._action_part(action * keep), self._embed_part(embed)
+        weights = self._recurrent_weights()
+        return self._observe_step(state, action_part, embed_part, keep, weights, generator)
 
     def observe(
         self,
@@ -130,9 +132,10 @@ class RSSM(nn.Module):
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         embeds = self._embed_part(embed).unbind(1)
         actions = self._action_part(action * keep).unbind(1)
+        weights = self._recurrent_weights()
         state, states = self.initial(embed.shape[0]), []
         for action_part, embed_part, keep_t in zip(actions, embeds, keep.unbind(1), strict=True):
-            state = self._observe_step(state, action_part, embed_part, keep_t, generator)
+            state = self._observe_step(state, action_part, embed_part, keep_t, weights, generator)
             states.append(state)
         posterior = stack_states(states, 1)
         return posterior, self.prior_logits(posterior.deter)
@@ -143,10 +146,12 @@ class RSSM(nn.Module):
         action_part: Tensor,
         embed_part: Tensor,
         keep: Tensor,
+        weights: tuple[Tensor, Tensor],
         generator: torch.Generator | None,
     ) -> State:
-        deter = self._next_deter(state.stoch.flatten(-2) * keep, state.deter * keep, action_part)
-        logit = self._posterior_logits(deter, embed_part)
+        hidden = F.linear(state.stoch.flatten(-2) * keep, weights[0]) + action_part
+        deter = self.cell(F.elu(hidden), state.deter * keep)
+        logit = self._posterior_logits(deter, embed_part, weights[1])
         return State(deter, one_hot_straight_through(logit, generator), logit)
 
     # A linear map of [x, y] is the sum of a map of x and a map of y: the parts that do not depend
@@ -159,13 +164,13 @@ class RSSM(nn.Module):
         layer = self.posterior_hidden
         return F.linear(embed, layer.weight[:, self.deter :], layer.bias)
 
-    def _next_deter(self, stoch: Tensor, deter: Tensor, action_part: Tensor) -> Tensor:
-        hidden = F.linear(stoch, self.input.weight[:, : stoch.shape[-1]]) + action_part
-        return self.cell(F.elu(hidden), deter)
+    def _recurrent_weights(self) -> tuple[Tensor, Tensor]:
+        """What maps s to the cell's input, and h to the posterior; cut out once per sequence."""
+        logits = self.variables * self.classes
+        return self.input.weight[:, :logits], self.posterior_hidden.weight[:, : self.deter]
 
-    def _posterior_logits(self, deter: Tensor, embed_part: Tensor) -> Tensor:
-        hidden = F.linear(deter, self.posterior_hidden.weight[:, : self.deter]) + embed_part
-        logit = self.posterior_logit(F.elu(hidden))
+    def _posterior_logits(self, deter: Tensor, embed_part: Tensor, weight: Tensor) -> Tensor:
+        logit = self.posterior_logit(F.elu(F.linear(deter, weight) + embed_part))
         return logit.unflatten(-1, (self.variables, self.classes))
 
 

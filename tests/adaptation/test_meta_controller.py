@@ -4,6 +4,7 @@ from torch import nn
 
 from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.imagination import ImaginationConfig, Trajectory, discount_weights
+from choreo.imagination.actor_critic import CodeActor
 from choreo.nn import TruncatedNormal
 from choreo.world_model import State
 
@@ -53,7 +54,9 @@ def test_the_skill_policy_acts_on_the_code_that_was_chosen() -> None:
 
 def test_codes_follow_the_selector() -> None:
     meta = controller()
-    head = meta.selector.actor.logit.output
+    actor = meta.selector.actor
+    assert isinstance(actor, CodeActor) and actor.logit.output is not None
+    head = actor.logit.output
     with torch.no_grad():
         head.weight.zero_()
         head.bias.copy_(torch.tensor([0.0, 50.0, 0.0]))

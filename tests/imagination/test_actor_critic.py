@@ -84,7 +84,8 @@ def test_reinforce_gradient_by_hand() -> None:
     inputs, target, value, weight = imagined()
     eta = 0.3
     selector = ActorCritic(FEATURES, 0, CODES, CONFIG, "code", "reinforce", eta)
-    selector.actor = table = Table()
+    table = Table()
+    selector.actor = table  # pyright: ignore[reportAttributeAccessIssue]
     action = one_hot(torch.randint(CODES, (HORIZON, ROWS)), CODES)
     loss, metrics = selector.actor_loss(inputs, action, target, value, weight)
     found, none = torch.autograd.grad(loss, [table.logit, target], allow_unused=True)

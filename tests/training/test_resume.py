@@ -14,7 +14,7 @@ TESTS = Path(__file__).parents[1]
 FRAMES, KILLS = 400, 5
 CLOCKS = [
     "--training.update-every", "4", "--logging.every", "4", "--logging.checkpoint-every", "60",
-    "--training.environments", "2", "--model.standardize", "1.0", "1.0",
+    "--training.environments", "2", "--model.standardize", "1.0",
 ]  # fmt: skip
 
 

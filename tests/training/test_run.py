@@ -27,7 +27,7 @@ from choreo.cli import main
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pre-training run that is only looked at."""
     folder = tmp_path_factory.mktemp("runs") / "plain"
-    return pretrain(folder, "--snapshots", "50", "90", "--model.standardize", "1.0", "1.0")
+    return pretrain(folder, "--snapshots", "50", "90", "--model.standardize", "1.0")
 
 
 def test_replay_holds_what_the_agent_was_shown_and_did(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_serial_and_parallel_environments_give_the_same_run(tmp_path: Path) -> N
 
 
 def test_seeds_give_different_runs(tmp_path: Path, plain: Path) -> None:
-    other = pretrain(tmp_path / "run", "--model.standardize", "1.0", "1.0", "--seed", "1")
+    other = pretrain(tmp_path / "run", "--model.standardize", "1.0", "--seed", "1")
     assert not np.array_equal(steps(plain)["observation"], steps(other)["observation"])
     one, two = tensors(plain), tensors(other)
     assert not one["agent.skill_policy.actor.mean.weight"].equal(

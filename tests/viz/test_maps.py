@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from choreo.viz.maps import SkillPath, _limits, skill_grid, skill_map
+from choreo.viz.maps import SkillPath, _broken, _limits, skill_grid, skill_map
 
 
 def paths(skills: int) -> list[SkillPath]:
@@ -26,6 +26,17 @@ def test_maps_are_pictures_with_colour(skills: int) -> None:
 
 
 def test_limits_hold_the_points_and_a_margin() -> None:
-    (low_x, high_x), (low_y, high_y) = _limits([SkillPath(0, np.array([[0.0, 5.0], [10.0, 5.0]]))])
+    path = SkillPath(0, np.array([[0.0, 5.0], [10.0, 5.0]]))
+    (low_x, high_x), (low_y, high_y) = _limits([path], ("height", "speed"))
     assert (low_x, high_x) == pytest.approx((-0.5, 10.5), abs=0.02)
     assert low_y < 5 < high_y
+    (_, _), (low_y, high_y) = _limits([path], ("x", "y"))
+    assert (low_y, high_y) == pytest.approx((-0.5, 10.5), abs=0.02)
+
+
+def test_lines_stop_where_an_angle_wraps() -> None:
+    points = np.array([[0.0, 3.0], [1.0, 3.1], [2.0, -3.1], [3.0, -3.0]])
+    (path,) = _broken([SkillPath(4, points)], ((0.0, 10.0), (-3.2, 3.2)))
+    assert path.skill == 4
+    assert np.isnan(path.points[2]).all()
+    np.testing.assert_array_equal(path.points[[0, 1, 3, 4]], points)

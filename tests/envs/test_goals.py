@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from choreo.envs import make
+from choreo.envs.goals import GOAL, START, make_point_mass
+from choreo.envs.make import GOAL_TASKS
+
+CORNERS = {
+    "top_left": (-GOAL, GOAL),
+    "top_right": (GOAL, GOAL),
+    "bottom_left": (-GOAL, -GOAL),
+    "bottom_right": (GOAL, -GOAL),
+}
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_reward_depends_on_the_distance_to_the_named_corner(corner: str) -> None:
+    simulator = make_point_mass("x", corner)
+    simulator.reset(0)
+    physics = simulator._environment.physics
+    rewards = {}
+    for distance in (0.0, 0.05, 0.1, 0.15, 0.2):
+        physics.data.qpos[:] = np.array(CORNERS[corner]) - [distance, 0]
+        physics.forward()
+        rewards[distance] = simulator._environment.task.get_reward(physics)
+    assert rewards[0.0] == rewards[0.05] == 1.0
+    assert rewards[0.1] == pytest.approx(0.1)
+    assert rewards[0.15] == pytest.approx(1e-4)
+    assert rewards[0.2] < 1e-8
+
+
+def test_episodes_start_near_the_middle_and_without_reward() -> None:
+    environment = make("point_mass_reach_top_left")
+    starts = []
+    for seed in range(20):
+        environment.reset(seed)
+        starts.append(environment.coordinates())
+    assert np.abs(starts).max() <= START
+    assert np.std(starts, axis=0).min() > START / 4
+    assert environment.step(np.zeros(2, np.float32)).reward < 1e-8
+
+
+def test_the_domain_and_every_task_fit_one_agent() -> None:
+    specs = [make(id, action_repeat=4).spec for id in ("point_mass", *GOAL_TASKS)]
+    assert all(not specs[0].compatible_with(spec) for spec in specs)
+    assert specs[0].coordinates == ("x", "y")
+    assert specs[0].episode_steps == 250
