@@ -132,6 +132,9 @@ class PretrainConfig(RunConfig):
     """Folder of the run. The same command again resumes it."""
     snapshots: tuple[int, ...] = (100_000, 500_000, 1_000_000, 2_000_000)
     """Frames after which the agent is saved for good, in snapshots/. [paper]"""
+    model_first: int = 0
+    """Updates at the start in which policies do not learn yet, so that they are not shaped by a
+    model that knows nothing. [ours; paper: 0]"""
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
 
     @property

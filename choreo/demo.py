@@ -39,7 +39,7 @@ class DemoConfig:
     """Task of fine-tuning: the mass must find a corner and stay there."""
     skills: int = 10
     """Number of skills."""
-    frames: int = 40_000
+    frames: int = 36_000
     """Frames of pre-training, without rewards."""
     finetune_frames: int = 10_000
     """Frames of fine-tuning, and of learning the task from scratch."""

@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "standardize": 1.0,
                 "kl_free": 0.1,
             },
-            "imagination": {"horizon": 10, "starts": 128, "gamma": 0.95, "slow_every": 20},
+            "imagination": {"horizon": 15, "starts": 80, "gamma": 0.95, "slow_every": 20},
             "skills": {"codes": 16, "neighbours": 12},
             "optimizer": {"behavior_lr": 1e-3, "model_lr": 1e-3},
             "training": {"batch": 20, "length": 24, "random_frames": 4000},

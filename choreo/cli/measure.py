@@ -235,7 +235,6 @@ def _film(
     except RendererUnavailable as error:
         raise RendererUnavailable(f"no video: {error}") from error
     frames = played.episodes[0].frames
-    assert frames is not None, "frames were asked for"
     step = agent.spec.step_seconds or 0.05
     try:
         options.video.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A point mass that starts in the middle and is rewarded in one corner: sparse goals, ours.
+"""A point mass that starts anywhere and is rewarded in one corner: sparse goals, ours.
 
 Built on the dm_control suite's point mass and its physics. After the idea of ExORL's goals in a
 point-mass maze (arXiv 2201.13425), without the maze.
@@ -16,7 +16,7 @@ from choreo.envs import dmc
 from choreo.envs.coordinates import suite_coordinates
 
 SECONDS = 20  # as the suite's point mass
-START = 0.03  # m; the mass starts at most so far from the middle along each axis
+START = 0.25  # m; the mass starts at most so far from the middle along each axis
 GOAL = 0.2  # m; distance of a goal from the middle along each axis, walls are at 0.3
 GOAL_RADIUS = 0.05  # m; full reward within, next to none beyond twice as much more
 
@@ -31,7 +31,7 @@ class ReachCorner(base.Task):
         self.goal = np.array(goal)
 
     def initialize_episode(self, physics: Any) -> None:
-        """Put the mass at rest near the middle and the drawn target at the goal."""
+        """Put the mass at rest somewhere and the drawn target at the goal."""
         physics.data.qpos[:] = self.random.uniform(-START, START, size=2)
         physics.named.model.geom_pos["target", :2] = self.goal
         physics.named.model.geom_size["target", 0] = GOAL_RADIUS

@@ -25,7 +25,7 @@ URLB_TASKS = (
     *(f"quadruped_{task}" for task in ("stand", "walk", "run", "jump")),
     *(f"jaco_reach_{target}" for target in _TARGETS),
 )
-# Ours: sparse goals for a point mass that starts in the middle, and all of them as one domain.
+# Ours: sparse goals for a point mass, and all of them as one domain.
 GOAL_DOMAIN = "point_mass"
 GOAL_TASKS = tuple(f"point_mass_reach_{target}" for target in _TARGETS)
 EXORL_TASKS = tuple(f"jaco_fixed_reach_{target}" for target in _TARGETS)

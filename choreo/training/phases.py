@@ -38,21 +38,23 @@ class Exploring(Phase):
 
     evaluated: PolicyName = "explore"
 
-    def __init__(self, random_frames: int) -> None:
-        self.random_frames = random_frames
+    def __init__(self, random_frames: int, model_first: int = 0) -> None:
+        self.random_frames, self.model_first = random_frames, model_first
+        self.updates = 0
 
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
         policy: PolicyName = "random" if frames < self.random_frames else "explore"
         return session.act(step.observation, policy=policy, sample=True, is_first=step.is_first)
 
     def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
-        return ()
+        self.updates += 1
+        return ("exploration", "skills") if self.updates <= self.model_first else ()
 
     def state(self) -> dict[str, Any]:
-        return {}
+        return {"updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to remember."""
+        self.updates = int(state["updates"])
 
 
 class Adapting(Phase):

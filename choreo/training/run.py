@@ -47,7 +47,8 @@ def pretrain(config: PretrainConfig) -> RunFolder:
     agent = Agent(spec, config.agent_config(), "pretraining", seed).to(device)
     learner = pretraining_learner(agent, config.optimizer, streams.torch("learning", device))
     random_frames = config.training.random_frames
-    parts = Parts(agent, learner, Exploring(random_frames), streams, random_frames)
+    phase = Exploring(random_frames, config.model_first)
+    parts = Parts(agent, learner, phase, streams, random_frames)
     Trainer(config, run, parts, _evaluator(config, parts.phase)).train()
     return run
 

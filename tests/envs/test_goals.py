@@ -29,7 +29,7 @@ def test_reward_depends_on_the_distance_to_the_named_corner(corner: str) -> None
     assert rewards[0.2] < 1e-8
 
 
-def test_episodes_start_near_the_middle_and_without_reward() -> None:
+def test_episodes_start_anywhere_but_in_the_walls() -> None:
     environment = make("point_mass_reach_top_left")
     starts = []
     for seed in range(20):
@@ -37,7 +37,6 @@ def test_episodes_start_near_the_middle_and_without_reward() -> None:
         starts.append(environment.coordinates())
     assert np.abs(starts).max() <= START
     assert np.std(starts, axis=0).min() > START / 4
-    assert environment.step(np.zeros(2, np.float32)).reward < 1e-8
 
 
 def test_the_domain_and_every_task_fit_one_agent() -> None:
