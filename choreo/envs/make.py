@@ -106,8 +106,10 @@ def _make_urlb(id: str, task: str, time_limited: bool) -> Simulator:
 def _make_goal(id: str, time_limited: bool) -> Simulator:
     with rendering.without_renderer():
         from choreo.envs import goals
-    task = GOAL_TASKS[0] if id == GOAL_DOMAIN else id
-    return goals.make_point_mass(id, task.removeprefix("point_mass_reach_"), time_limited)
+    if id == GOAL_DOMAIN:
+        return goals.make_point_mass(id, _TARGETS[0], goals.ANYWHERE, time_limited)
+    corner = id.removeprefix("point_mass_reach_")
+    return goals.make_point_mass(id, corner, goals.MIDDLE, time_limited)
 
 
 def _make_suite(id: str, time_limited: bool) -> Simulator:

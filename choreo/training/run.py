@@ -170,7 +170,7 @@ def _evaluator(config: RunConfig, phase: Phase) -> Evaluator | None:
     def score(agent: Agent, frames: int) -> dict[str, float]:
         episodes = training.evaluate_episodes
         with make_vector(config.env, episodes, parallel=False, **config.env_options) as vector:
-            seed = derive_seed(config.seed, "evaluation", frames)
+            seed = derive_seed(config.seed, "evaluation")  # the same starts every time
             result = evaluate(agent, vector, phase.evaluated, episodes=episodes, seed=seed)
         return {"return": result.mean}
 

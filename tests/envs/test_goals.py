@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from choreo.envs import make
-from choreo.envs.goals import GOAL, START, make_point_mass
+from choreo.envs.goals import ANYWHERE, GOAL, MIDDLE, make_point_mass
 from choreo.envs.make import GOAL_TASKS
 
 CORNERS = {
@@ -29,14 +29,23 @@ def test_reward_depends_on_the_distance_to_the_named_corner(corner: str) -> None
     assert rewards[0.2] < 1e-8
 
 
-def test_episodes_start_anywhere_but_in_the_walls() -> None:
-    environment = make("point_mass_reach_top_left")
+@pytest.mark.parametrize(
+    ("id", "reach"), [("point_mass", ANYWHERE), ("point_mass_reach_top_left", MIDDLE)]
+)
+def test_the_domain_starts_anywhere_and_a_task_in_the_middle(id: str, reach: float) -> None:
+    environment = make(id)
     starts = []
     for seed in range(20):
         environment.reset(seed)
         starts.append(environment.coordinates())
-    assert np.abs(starts).max() <= START
-    assert np.std(starts, axis=0).min() > START / 4
+    assert np.abs(starts).max() <= reach
+    assert np.std(starts, axis=0).min() > reach / 4
+
+
+def test_a_task_starts_out_of_reach_of_its_reward() -> None:
+    environment = make("point_mass_reach_top_left")
+    environment.reset(0)
+    assert environment.step(np.zeros(2, np.float32)).reward < 1e-8
 
 
 def test_the_domain_and_every_task_fit_one_agent() -> None:
