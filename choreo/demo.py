@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from choreo.agent import Agent, PolicyName, load
-from choreo.config import FinetuneConfig, LoggingConfig, PretrainConfig
+from choreo.config import FinetuneConfig, LoggingConfig, PretrainConfig, TrainingConfig
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import StorageError
 from choreo.evaluation.evaluate import Evaluation, evaluate
@@ -39,14 +39,19 @@ class DemoConfig:
     """Task of fine-tuning: the mass must find a corner and stay there."""
     skills: int = 10
     """Number of skills."""
-    frames: int = 36_000
+    frames: int = 30_000
     """Frames of pre-training, without rewards."""
-    finetune_frames: int = 10_000
+    finetune_frames: int = 12_000
     """Frames of fine-tuning, and of learning the task from scratch."""
     action_repeat: int = 5
     """Frames per agent step."""
+    explore_steps: int = 40
+    """Agent steps per episode of pre-training: short, so that not all experience is from where
+    the explorer ends up."""
     episode_steps: int = 80
-    """Agent steps per episode."""
+    """Agent steps per episode of the task and of every measurement."""
+    skill_steps: int = 40
+    """Agent steps for which a random skill is kept until fine-tuning has found the reward."""
     episodes: int = 32
     """Episodes of every evaluation."""
     seed: int = 0
@@ -116,7 +121,7 @@ def _pretraining(config: DemoConfig) -> PretrainConfig:
         frames=config.frames,
         seed=config.seed,
         skills=replace(run.skills, codes=config.skills),
-        training=_training(config, run),
+        training=_training(config, run, config.explore_steps),
         logging=_logging(run),
     )
 
@@ -126,7 +131,7 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
     run = FinetuneConfig(env=config.task, run_dir=config.run_dir / name, from_scratch=from_scratch)
     run = apply_preset(run, config.preset)
     training = replace(
-        _training(config, run),
+        _training(config, run, config.episode_steps),
         random_frames=config.finetune_frames // 8,
         evaluate_every=config.finetune_frames // 10,
         evaluate_episodes=config.episodes,
@@ -138,13 +143,15 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
         source=config.run_dir / "pretrain",
         skills=replace(run.skills, codes=config.skills),
         training=training,
+        adaptation=replace(run.adaptation, skill_steps=config.skill_steps),
         logging=_logging(run),
     )
 
 
-def _training(config: DemoConfig, run: PretrainConfig | FinetuneConfig) -> Any:
-    repeat, limit = config.action_repeat, config.episode_steps
-    return replace(run.training, action_repeat=repeat, time_limit=limit)
+def _training(
+    config: DemoConfig, run: PretrainConfig | FinetuneConfig, steps: int
+) -> TrainingConfig:
+    return replace(run.training, action_repeat=config.action_repeat, time_limit=steps)
 
 
 def _logging(run: PretrainConfig | FinetuneConfig) -> LoggingConfig:

@@ -30,10 +30,10 @@ def test_reward_depends_on_the_distance_to_the_named_corner(corner: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("id", "reach"), [("point_mass", ANYWHERE), ("point_mass_reach_top_left", MIDDLE)]
+    ("name", "reach"), [("point_mass", ANYWHERE), ("point_mass_reach_top_left", MIDDLE)]
 )
-def test_the_domain_starts_anywhere_and_a_task_in_the_middle(id: str, reach: float) -> None:
-    environment = make(id)
+def test_the_domain_starts_anywhere_and_a_task_in_the_middle(name: str, reach: float) -> None:
+    environment = make(name)
     starts = []
     for seed in range(20):
         environment.reset(seed)

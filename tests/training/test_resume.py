@@ -44,7 +44,7 @@ def run_with_kills(folder: Path, *arguments: str) -> int:
                 time.sleep(chance.uniform(0, 0.02))
                 process.kill()
                 break
-            time.sleep(0.001)
+            time.sleep(0.005)
         _, errors = process.communicate(timeout=300)
         if process.returncode == 0:
             return kills
