@@ -35,7 +35,7 @@ class DemoConfig:
     """Settings; debug takes seconds and learns nothing."""
     env: str = "point_mass"
     """Environment of pre-training, which sees no rewards."""
-    task: str = "point_mass_reach_top_right"
+    task: str = "point_mass_reach_top_left"
     """Task of fine-tuning: the mass must find a corner and stay there."""
     skills: int = 10
     """Number of skills."""

@@ -49,7 +49,7 @@ def test_a_task_starts_out_of_reach_of_its_reward() -> None:
 
 
 def test_the_domain_and_every_task_fit_one_agent() -> None:
-    specs = [make(id, action_repeat=4).spec for id in ("point_mass", *GOAL_TASKS)]
+    specs = [make(name, action_repeat=4).spec for name in ("point_mass", *GOAL_TASKS)]
     assert all(not specs[0].compatible_with(spec) for spec in specs)
     assert specs[0].coordinates == ("x", "y")
     assert specs[0].episode_steps == 250
