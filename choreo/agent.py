@@ -27,6 +27,10 @@ Parts = Literal["pretraining", "adaptation"]
 """What an agent holds beside model and skills: an explorer, or a meta-controller."""
 
 
+SAVED = {checkpoint.TENSORS, checkpoint.STATE}
+"""The files of a saved agent."""
+
+
 @dataclass(frozen=True)
 class AgentConfig:
     """Everything that decides which networks an agent has."""
@@ -170,11 +174,23 @@ class Agent(nn.Module):
         return {"spec": self.spec.to_json(), "config": asdict(self.config), "parts": self.parts}
 
     def save(self, folder: str | Path) -> Path:
-        """Write the networks (safetensors) and their description (JSON) to `folder`."""
-        folder = Path(folder)
+        """Write the networks (safetensors) and their description (JSON) to `folder`.
+
+        An agent saved there before is replaced; raises UsageError for a folder that holds anything
+        else.
+        """
+        folder = Path(folder).absolute()
+        foreign = {p.name for p in folder.iterdir()} - SAVED if folder.is_dir() else set()
+        if foreign:
+            raise UsageError(
+                f"{folder} holds {', '.join(sorted(foreign))}, which saving an agent there would "
+                "delete; give a new folder"
+            )
         tensors = {f"agent.{key}": value for key, value in self.state_dict().items()}
         description = {"agent": self.description()}
-        return checkpoint.save(folder.parent, folder.name, tensors, description, keep=None)
+        return checkpoint.save(
+            folder.parent, folder.name, tensors, description, keep=None, point=False
+        )
 
     def __repr__(self) -> str:
         counts = {
@@ -374,8 +390,9 @@ def load_agent_tensors(agent: Agent, tensors: Mapping[str, Tensor]) -> None:
 def adapt(agent: Agent, config: AgentConfig, seed: int) -> Agent:
     """An agent for fine-tuning: world model, skill space and skill policy of a pre-trained one.
 
-    Reward head, critics and meta-controller begin anew (paper section 3.3). Sizes come from the
-    pre-trained agent; imagination, skill and adaptation settings that size nothing from `config`.
+    Reward head, critics and meta-controller begin anew (paper section 3.3). Model and skill
+    settings and all sizes come from the pre-trained agent, other imagination and adaptation
+    settings from `config`.
     """
     old = agent.config
     sized = replace(

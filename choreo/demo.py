@@ -18,7 +18,7 @@ from choreo.record.progress import Stopwatch
 from choreo.replay import Replay
 from choreo.training import finetune, pretrain
 from choreo.viz.plots import learning_curves, read_curve
-from choreo.viz.report import Picture, Section, Table, Verdict
+from choreo.viz.report import Picture, Section, Table, Tone, Verdict
 
 REPORT_EPISODES = 4  # of every skill
 EVALUATION_SEED = 1_000  # the same starts for all who are compared
@@ -84,12 +84,20 @@ def run_demo(config: DemoConfig) -> DemoResult:
     Every part resumes where it was stopped.
     """
     watch = Stopwatch()
-    with watch.watch("pre-training"):
-        pretrain(_pretraining(config))
-    with watch.watch("fine-tuning"):
-        finetune(_finetuning(config, from_scratch=False))
-    with watch.watch("from scratch"):
-        finetune(_finetuning(config, from_scratch=True))
+    try:
+        with watch.watch("pre-training"):
+            pretrain(_pretraining(config))
+        with watch.watch("fine-tuning"):
+            finetune(_finetuning(config, from_scratch=False))
+        with watch.watch("from scratch"):
+            finetune(_finetuning(config, from_scratch=True))
+        return _measure(config, watch)
+    finally:
+        _keep_minutes(config.run_dir / "minutes.json", watch)
+
+
+def _measure(config: DemoConfig, watch: Stopwatch) -> DemoResult:
+    """Compare the three runs and write the page."""
     with watch.watch("measuring"):
         agent = load(config.run_dir / "pretrain")
         folder = config.run_dir
@@ -107,10 +115,21 @@ def run_demo(config: DemoConfig) -> DemoResult:
                 more=[_task_section(config, returns)],
                 title="What Choreo learned without rewards",
             )
-    minutes = {name: seconds / 60 for name, seconds in watch.seconds.items()}
+    minutes = _all_minutes(folder / "minutes.json", watch)
     result = DemoResult(report, returns, folder / "report.html", minutes)
     _write(folder / "demo.json", result)
     return result
+
+
+def _all_minutes(path: Path, watch: Stopwatch) -> dict[str, float]:
+    """Minutes of every part, over this and earlier starts of the same demonstration."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    return {name: before.get(name, 0.0) + s / 60 for name, s in watch.seconds.items()}
+
+
+def _keep_minutes(path: Path, watch: Stopwatch) -> None:
+    if path.parent.is_dir():
+        path.write_text(json.dumps(_all_minutes(path, watch)) + "\n")
 
 
 def _pretraining(config: DemoConfig) -> PretrainConfig:
@@ -140,7 +159,7 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
         run,
         frames=config.finetune_frames,
         seed=config.seed,
-        source=config.run_dir / "pretrain",
+        source=(config.run_dir / "pretrain").resolve(),
         skills=replace(run.skills, codes=config.skills),
         training=training,
         adaptation=replace(run.adaptation, skill_steps=config.skill_steps),
@@ -187,7 +206,7 @@ def _compare(config: DemoConfig, vector: VectorEnv) -> dict[str, Evaluation]:
 
 def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section:
     tuned, scratch = returns[SKILLS], returns[SCRATCH]
-    better = tuned.mean > scratch.mean
+    tone = _tone(tuned, scratch)
     sentence = (
         f"After {config.finetune_frames:,} frames the meta-controller on pre-trained skills "
         f"reaches a mean return of {tuned.mean:.1f}, learning from scratch {scratch.mean:.1f}, "
@@ -204,12 +223,20 @@ def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section
         "What the skills are good for",
         f"The task {config.task}, with the same number of frames for both: once starting from "
         "the skills above, once from fresh weights. Curves are evaluations during training.",
-        [Verdict("good" if better else "bad", sentence)],
+        [Verdict(tone, sentence)],
         [
             Picture(learning_curves(curves), "Mean return of evaluations against frames."),
             Table(("", "mean return", "95% interval", "episodes"), rows, strong=1),
         ],
     )
+
+
+def _tone(tuned: Evaluation, scratch: Evaluation) -> Tone:
+    """Good or bad where the intervals lie apart, else neither."""
+    own, control = tuned.interval95, scratch.interval95
+    if own is None or control is None:
+        return "neutral"
+    return "good" if own[0] > control[1] else "bad" if own[1] < control[0] else "neutral"
 
 
 def _interval(evaluation: Evaluation) -> str:

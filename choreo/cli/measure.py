@@ -35,6 +35,8 @@ class MeasureOptions:
     """Run folder, checkpoint or snapshot."""
     env: str | None = None
     """Environment; None is the one the agent was trained on."""
+    time_limit: int | None = None
+    """Agent steps per episode; None is the limit the agent was trained with."""
     seed: int = 0
     """Seed of the episodes: equal seeds meet equal starts."""
     threads: int = 0
@@ -52,7 +54,7 @@ class MeasureOptions:
 
     def vector(self, agent: Agent, num: int) -> VectorEnv:
         """`num` environments that fit the agent."""
-        return fitting_vector(agent, self.env, num, self.run)
+        return fitting_vector(agent, self.env, num, self.run, self.time_limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class EvaluateOptions(MeasureOptions):
     sample: bool = False
     """Sample from policies instead of taking their mean."""
     video: Path | None = None
-    """Write a video (mp4) of the first episode."""
+    """Write a video (mp4) of one more episode, from the first start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,19 +101,18 @@ def evaluate(arguments: list[str]) -> None:
     options = tyro.cli(EvaluateOptions, args=arguments, prog="choreo evaluate")
     agent = options.agent()
     policy, skills = _who(options, agent)
-    if options.episodes < 1:
-        raise UsageError(f"--episodes {options.episodes}: at least 1 episode is needed")
+    _check_episodes(options.episodes)
     count = options.episodes * (len(skills) if skills else 1)
     with options.vector(agent, min(count, 16)) as vector:
         result = run_evaluation(
             agent, vector, policy, options.episodes, options.seed, skills, options.sample
         )
-        if options.video is not None:
-            _film(options, agent, policy, skills)
     if options.json:
         print(json.dumps(result.to_json()))
     else:
         Console(file=sys.stdout).print(_evaluation_table(result))
+    if options.video is not None:
+        _film(options, agent, policy, skills)
 
 
 def skills(arguments: list[str]) -> None:
@@ -143,6 +144,7 @@ def skills(arguments: list[str]) -> None:
 def zeroshot(arguments: list[str]) -> None:
     """`choreo zeroshot RUN`."""
     options = tyro.cli(ZeroshotOptions, args=arguments, prog="choreo zeroshot")
+    _check_episodes(options.episodes)
     agent = options.agent()
     with options.vector(agent, min(options.episodes, 16)) as vector:
         result = zero_shot(agent, vector, options.seed, options.episodes, options.skill_steps)
@@ -171,6 +173,11 @@ def bench(arguments: list[str]) -> None:
         Console(file=sys.stdout).print(_cost_table(cost))
 
 
+def _check_episodes(episodes: int) -> None:
+    if episodes < 1:
+        raise UsageError(f"--episodes {episodes}: at least 1 episode is needed")
+
+
 def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[str, Any]]:
     """Environment id and options: those of the run, unless another environment is named."""
     folder = _folder_of(run)
@@ -180,9 +187,13 @@ def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[
     return env or agent.spec.id, options
 
 
-def fitting_vector(agent: Agent, env: str | None, num: int, run: Path) -> VectorEnv:
+def fitting_vector(
+    agent: Agent, env: str | None, num: int, run: Path, time_limit: int | None = None
+) -> VectorEnv:
     """Environments for the agent; refuses those it was not made for."""
     env_id, options = environment_of(agent, env, run)
+    if time_limit is not None:
+        options["time_limit"] = time_limit
     vector = make_vector(env_id, num, parallel=False, **options)
     differences = agent.spec.compatible_with(vector.spec)
     if differences:
@@ -204,12 +215,17 @@ def replay_of(run: Path) -> Replay | None:
 
 def _folder_of(run: Path) -> Path:
     """The run folder that a run, checkpoint or snapshot path lies in."""
-    run = Path(run)
+    run = Path(run).resolve()
     return next((p for p in (run, *run.parents[:2]) if (p / "config.json").exists()), run)
 
 
 def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] | None]:
     if options.skill is not None:
+        if options.policy not in (None, "skill"):
+            raise UsageError(
+                f"--skill {options.skill} and --policy {options.policy} contradict one another; "
+                "give one of them"
+            )
         if not 0 <= options.skill < agent.num_skills:
             raise UsageError(
                 f"--skill {options.skill}: this agent has {agent.num_skills} skills, 0 to "

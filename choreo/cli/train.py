@@ -32,6 +32,8 @@ def finetune(arguments: list[str]) -> None:
     if source is not None:
         default = settings_of(Path(source), default)
     config = parse(default, arguments)
+    if config.source is not None:
+        config = replace(config, source=config.source.resolve())  # one run, however it is spelled
     keep_memory()
     _tell(run_finetune(config))
 

@@ -138,6 +138,8 @@ def _dmc() -> Any:
 def _call_factory(id: str) -> Any:
     """Import the module, also from the working directory, and call the factory."""
     module_name, factory_name = id.split(":", 1)
+    if not all(part.isidentifier() for part in (*module_name.split("."), factory_name)):
+        raise _unknown(id, " (a factory is named as module:function)")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)

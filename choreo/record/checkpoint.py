@@ -29,6 +29,7 @@ def save(
     tensors: Mapping[str, torch.Tensor],
     state: Mapping[str, Any],
     keep: int | None,
+    point: bool = True,
 ) -> Path:
     """Write checkpoint `name` into `folder`, point `latest` at it, and remove the oldest ones.
 
@@ -39,6 +40,7 @@ def save(
         state: values JSON knows.
         keep: how many to leave, the new one included; None leaves all. Those that come after the
             new one in order belong to a course the run has left, and are removed as well.
+        point: whether `latest` shall name the new one.
 
     Returns:
         The folder of the new checkpoint.
@@ -55,7 +57,8 @@ def save(
     try:
         _write(temporary, tensors, state)
         _put_in_place(temporary, final)
-        write_whole(folder / LATEST, name + "\n")
+        if point:
+            write_whole(folder / LATEST, name + "\n")
     except StorageError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -57,6 +57,7 @@ class Progress:
         every: seconds between two lines where there is no terminal.
         console: where to show; standard error when None.
         clock: seconds, for tests.
+        quiet: show nothing at all.
     """
 
     def __init__(
@@ -69,12 +70,13 @@ class Progress:
         every: float = 30.0,
         console: Console | None = None,
         clock: Clock = time.monotonic,
+        quiet: bool = False,
     ) -> None:
         self.total = total
         self.label = label
         self.unit = unit
         self._stopwatch = stopwatch
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(stderr=True, quiet=quiet)
         self._clock = clock
         self._done = start
         self._updates = 0

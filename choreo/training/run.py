@@ -12,13 +12,14 @@ from choreo.errors import EnvironmentMismatch, UsageError
 from choreo.learner import adaptation_learner, pretraining_learner
 from choreo.record import RunFolder, Streams, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
+from choreo.skills import SkillConfig
 from choreo.training.phases import Adapting, Exploring, Phase
 from choreo.training.trainer import Evaluator, Parts, Trainer
 from choreo.world_model import ModelConfig
 
 TAKEN_OVER = {
     "model": tuple(field.name for field in fields(ModelConfig)),
-    "skills": ("codes", "code_size", "layers", "units"),
+    "skills": tuple(field.name for field in fields(SkillConfig)),
     "imagination": ("layers", "units"),
 }
 """Options that a fine-tuned agent shares with the pre-trained one it comes from."""
@@ -30,8 +31,16 @@ LEAST = {
     "imagination.horizon": 2,
     "skills.codes": 1,
     "skills.neighbours": 1,
+    "imagination.starts": 0,
+    "training.update_every": 1,
+    "training.random_frames": 0,
+    "training.evaluate_every": 0,
+    "training.evaluate_episodes": 1,
+    "logging.keep": 1,
+    "logging.every": 0,
+    "logging.checkpoint_every": 0,
 }
-"""Smallest sizes with which every loss has something to be a mean of."""
+"""Smallest values that mean anything: every loss needs something to be a mean of."""
 
 
 def pretrain(config: PretrainConfig) -> RunFolder:

@@ -162,12 +162,14 @@ class Trainer:
         return {"frames": self.collector.frames, "steps": steps, "updates": self.learner.updates}
 
     def _progress(self) -> Progress:
+        label = f"{self.config.command} {self.run_folder.path.name}"
         return Progress(
             self.config.frames,
             self.collector.frames,
             self.stopwatch,
-            self.config.command,
-            every=15.0 if self.config.logging.progress else float("inf"),
+            label,
+            every=15.0,
+            quiet=not self.config.logging.progress,
         )
 
     def _snapshot(self, before: int) -> None:

@@ -4,6 +4,7 @@ Shapes: B sequences, T steps, N parallel states, D deterministic size, V variabl
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,7 @@ class State:
         """Merge the two leading axes: (B, T, ...) to (B * T, ...)."""
         return State(*(x.flatten(0, 1) for x in (self.deter, self.stoch, self.logit)))
 
-    def __getitem__(self, index: object) -> "State":
+    def __getitem__(self, index: Any) -> "State":
         return State(self.deter[index], self.stoch[index], self.logit[index])
 
 
