@@ -41,7 +41,8 @@ class Optimizer:
             parameter.grad = gradient
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
         with torch.no_grad():
-            torch._foreach_mul_(self.parameters, 1 - self.decay)
+            for parameter in self.parameters:
+                parameter.mul_(1 - self.decay)
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         return norm

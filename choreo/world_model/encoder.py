@@ -76,7 +76,6 @@ class ImageEncoder(nn.Module):
             nn.Conv2d(a, b, kernel, stride=2)
             for a, b, kernel in zip(sizes[:-1], sizes[1:], IMAGE_KERNELS, strict=True)
         )
-        self.outputs = sizes[-1] * 4
 
     def forward(self, image: Tensor) -> Tensor:
         x = image.flatten(0, -4)
@@ -97,8 +96,8 @@ class Encoder(nn.Module):
         )
         inputs = sum(spec[key].shape[0] for key in self.vector_keys)
         self.vector = MLP(inputs, None, layers, units, norm=True) if self.vector_keys else None
-        parts = [module.outputs for module in self.images.children()]
-        self.outputs = sum(int(size) for size in parts) + (units if self.vector else 0)
+        image_size = 32 * depth * len(self.image_keys)
+        self.outputs = image_size + (units if self.vector else 0)
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
         """Embed preprocessed observations (..., shape of each key) to (..., outputs)."""
