@@ -97,7 +97,7 @@ def test_no_file_names_a_machine_or_a_registry(pattern: re.Pattern[str]) -> None
 
 def test_a_machines_path_is_seen() -> None:
     assert MACHINE_PATH.search('open("' + "/".join(("", "home", "me", "x")) + '")')
-    assert not MACHINE_PATH.search("see docs/work/plan.md and ./tmp/x")
+    assert not MACHINE_PATH.search("see docs/home/plan.md and ./tmp/x")
 
 
 def _project() -> dict:
