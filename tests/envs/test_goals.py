@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,12 +19,13 @@ CORNERS = {
 def test_reward_depends_on_the_distance_to_the_named_corner(corner: str) -> None:
     simulator = make_point_mass("x", corner)
     simulator.reset(0)
-    physics = simulator._environment.physics
+    environment: Any = simulator._environment
+    physics = environment.physics
     rewards = {}
     for distance in (0.0, 0.05, 0.1, 0.15, 0.2):
         physics.data.qpos[:] = np.array(CORNERS[corner]) - [distance, 0]
         physics.forward()
-        rewards[distance] = simulator._environment.task.get_reward(physics)
+        rewards[distance] = environment.task.get_reward(physics)
     assert rewards[0.0] == rewards[0.05] == 1.0
     assert rewards[0.1] == pytest.approx(0.1)
     assert rewards[0.15] == pytest.approx(1e-4)

@@ -68,5 +68,6 @@ def test_frozen_modules_pass_gradients_on_and_keep_none() -> None:
         out = layer(x).sum()
     out.backward()
     assert layer.weight.grad is None
+    assert x.grad is not None
     assert torch.equal(x.grad, layer.weight.detach()[0])
     assert layer.weight.requires_grad

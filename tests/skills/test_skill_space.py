@@ -23,8 +23,9 @@ def test_autoencoder_equals_golden_numbers() -> None:
     torch.testing.assert_close(metrics["reconstruction"], data["rec_loss"], atol=1e-5, rtol=0)
     torch.testing.assert_close(metrics["commitment"], data["commit_loss"], atol=1e-5, rtol=0)
     torch.testing.assert_close(space.codebook.codes, data["codebook_after"].T, atol=1e-5, rtol=0)
-    weights = [space.encoder.linears[0].weight, space.decoder.linears[0].weight]
-    encoder, decoder = torch.autograd.grad(loss, weights)
+    layers = [space.encoder.linears[0], space.decoder.linears[0]]
+    first = [next(layer.parameters()) for layer in layers]  # the weight
+    encoder, decoder = torch.autograd.grad(loss, first)
     expected = data["grad_encoder_dense0_weight"], data["grad_decoder_dense0_weight"]
     torch.testing.assert_close(encoder, expected[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(decoder, expected[1], atol=1e-5, rtol=0)
