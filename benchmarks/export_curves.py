@@ -46,13 +46,27 @@ def describe(run: Path) -> list[str]:
     content = json.loads((run / "config.json").read_text())
     config, versions = content["config"], content["versions"]
     return [
-        f"choreo {config['command']} --preset {config['preset']} --env {config['env']} "
-        f"--frames {config['frames']} --seed {config['seed']}",
+        f"choreo {config['command']}{start_of(config)} --preset {config['preset']} "
+        f"--env {config['env']} --frames {config['frames']} --seed {config['seed']}",
         f"action repeat {config['training']['action_repeat']}, "
         f"time limit {config['training']['time_limit']} steps, {config['skills']['codes']} codes",
         ", ".join(f"{name} {version}" for name, version in versions.items()),
-        f"{platform.machine()}, CPU, {config['threads']} thread(s)",
+        f"{platform.machine()}, device {config['device']}, {config['threads']} thread(s), "
+        f"{elapsed(run):.0f} minutes from start to end, pauses and other jobs included",
     ]
+
+
+def start_of(config: dict) -> str:
+    """What a fine-tuning started from."""
+    if config["command"] != "finetune":
+        return ""
+    return " --from PRETRAINED" + (" --from-scratch" if config["from_scratch"] else "")
+
+
+def elapsed(run: Path) -> float:
+    """Minutes between the files of the run's start and of its end."""
+    last = (run / "metrics.jsonl").stat().st_mtime
+    return (last - (run / "config.json").stat().st_mtime) / 60
 
 
 def write(path: Path, about: list[str], rows: list[dict], columns: list[str]) -> None:
