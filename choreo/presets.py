@@ -25,7 +25,7 @@ def _merge(*groups: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 # group of options -> values; options of the run itself stand under "run"
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper-states": {},
-    # Ours: small enough that two cores make ten updates a second, large enough to learn from.
+    # Ours: some nine updates a second on one core, and large enough to learn from.
     "cpu": _merge(
         _small(layers=2, units=128),
         {
