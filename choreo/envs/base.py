@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from choreo.envs.spaces import EnvSpec
+from choreo.errors import UsageError
 
 
 @dataclass(slots=True)
@@ -52,6 +53,15 @@ class Environment(abc.ABC):
     @abc.abstractmethod
     def render(self, height: int, width: int) -> np.ndarray:
         """Draw the present state as uint8 (H, W, 3); raises `RendererUnavailable`."""
+
+    def set_goal(self, goal: np.ndarray | None) -> None:
+        """Give the episodes that begin from now on this goal; None draws one from the seed again.
+
+        Raises `UsageError` where goals cannot be given.
+        """
+        raise UsageError(
+            f"{self.spec.id} takes no goals; those of Meta-World (mw_reach) do. Leave the goals out"
+        )
 
     @abc.abstractmethod
     def close(self) -> None:

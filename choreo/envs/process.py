@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 
 from choreo import errors
 from choreo.envs.spaces import EnvSpec
-from choreo.envs.vector import StepBatch, VectorEnv, stack
+from choreo.envs.vector import StepBatch, VectorEnv, common_spec, stack
 from choreo.envs.worker import receive, send, unpack
 from choreo.errors import ChoreoError
 
@@ -34,49 +36,68 @@ class ProcessVector(VectorEnv):
         self._workers = [_Worker(id, index) for index in range(num)]
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
         try:
-            specs = self._ask_all([("make", id, options)] * num)
+            self.spec: EnvSpec = common_spec(self._ask_all([("make", id, options)] * num))
         except ChoreoError:
             self.close()
             raise
-        self.spec: EnvSpec = specs[0]
 
     @property
     def process_ids(self) -> list[int]:
         """Process numbers of the workers, in the order of the environments."""
         return [worker.process.pid for worker in self._workers]
 
-    def step(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> StepBatch:
+    def send(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> None:
         actions = np.ascontiguousarray(actions, dtype=np.float32)
-        requests = [
-            ("reset", int(seeds[index])) if reset[index] else ("step", actions[index].tobytes())
-            for index in range(self.num)
-        ]
-        return stack([unpack(packed, self.spec) for packed in self._ask_all(requests)])
+        self._send_all(
+            [
+                ("reset", int(seeds[index])) if reset[index] else ("step", actions[index].tobytes())
+                for index in range(self.num)
+            ]
+        )
+
+    def receive(self) -> StepBatch:
+        return stack([unpack(packed, self.spec) for packed in self._receive_all()])
 
     def coordinates(self) -> np.ndarray:
         return np.stack(self._ask_all([("coordinates",)] * self.num))
 
     def render(self, index: int, height: int, width: int) -> np.ndarray:
-        try:
-            self._workers[index].send(("render", height, width))
-            return _value(self._workers[index].receive())
-        except _WorkerDied as error:
-            self.close()
-            raise ChoreoError(str(error)) from error
+        return self._ask(index, ("render", height, width))
+
+    def set_goal(self, index: int, goal: np.ndarray | None) -> None:
+        given = None if goal is None else np.asarray(goal, dtype=np.float64)
+        self._ask(index, ("set_goal", given))
 
     def close(self) -> None:
         self._finalizer()
 
+    def _ask(self, index: int, request: tuple[Any, ...]) -> Any:
+        with self._closing_when_one_dies():
+            self._workers[index].send(request)
+            return _value(self._workers[index].receive())
+
     def _ask_all(self, requests: list[tuple[Any, ...]]) -> list[Any]:
         """Send all, then receive all, so that the workers run at the same time."""
-        try:
+        self._send_all(requests)
+        return self._receive_all()
+
+    def _send_all(self, requests: list[tuple[Any, ...]]) -> None:
+        with self._closing_when_one_dies():
             for worker, request in zip(self._workers, requests, strict=True):
                 worker.send(request)
+
+    def _receive_all(self) -> list[Any]:
+        with self._closing_when_one_dies():
             replies = [worker.receive() for worker in self._workers]
+        return [_value(reply) for reply in replies]
+
+    @contextmanager
+    def _closing_when_one_dies(self) -> Iterator[None]:
+        try:
+            yield
         except _WorkerDied as error:
             self.close()
             raise ChoreoError(str(error)) from error
-        return [_value(reply) for reply in replies]
 
 
 class _WorkerDied(Exception):

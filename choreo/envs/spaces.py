@@ -1,7 +1,10 @@
 """What an environment shows and accepts, as plain data that a checkpoint can hold."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+Obs = Literal["states", "pixels", "both"]
+"""What an agent sees: the environment's own observations, pictures of it, or both."""
 
 
 @dataclass(frozen=True)
@@ -10,6 +13,11 @@ class ArraySpec:
 
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image and not a vector."""
+        return self.dtype == "uint8"
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
@@ -22,7 +30,8 @@ class EnvSpec:
     `action_low` and `action_high` are the environment's own bounds; agents act in [-1, 1].
     `episode_steps` is the time limit in agent steps and `step_seconds` the simulated time of one
     agent step; both are None when unknown. `coordinates` names the entries of
-    `Environment.coordinates()`.
+    `Environment.coordinates()`. `obs` is what was asked of `make`: the environment's own
+    observations ("states"), pictures from `cameras` ("pixels"), or "both".
     """
 
     id: str
@@ -34,6 +43,25 @@ class EnvSpec:
     episode_steps: int | None
     coordinates: tuple[str, ...]
     step_seconds: float | None
+    obs: Obs = "states"
+    cameras: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> dict[str, ArraySpec]:
+        """The observations that are images."""
+        return {key: array for key, array in self.observations.items() if array.is_image}
+
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of the images (pixels); None when there are none."""
+        return next((array.shape[-1] for array in self.images.values()), None)
+
+    def make_options(self) -> dict[str, Any]:
+        """What `make` takes beside the id to give this environment again, apart from its limit."""
+        options: dict[str, Any] = {"action_repeat": self.action_repeat}
+        if self.obs != "states":
+            options |= {"obs": self.obs, "cameras": self.cameras, "image_size": self.image_size}
+        return options | {"keys": tuple(self.observations)}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings."""
@@ -46,7 +74,8 @@ class EnvSpec:
             key: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for key, spec in data["observations"].items()
         }
-        tuples = {name: tuple(data[name]) for name in ("action_low", "action_high", "coordinates")}
+        names = ("action_low", "action_high", "coordinates", "cameras")
+        tuples = {name: tuple(data[name]) for name in names if name in data}
         return cls(**{**data, **tuples, "observations": observations})
 
     def compatible_with(self, other: "EnvSpec") -> list[str]:

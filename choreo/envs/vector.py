@@ -10,7 +10,7 @@ import numpy as np
 from choreo.envs.base import Environment, TimeStep
 from choreo.envs.make import make
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import UsageError
+from choreo.errors import EnvironmentMismatch, UsageError
 
 
 @dataclass(slots=True)
@@ -30,13 +30,26 @@ class VectorEnv(abc.ABC):
     spec: EnvSpec
     num: int
 
-    @abc.abstractmethod
     def step(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> StepBatch:
         """Reset environment i with seeds[i] where reset[i], else step it with actions[i].
 
         `actions` (N, A) float32 in [-1, 1], `reset` (N,) bool, `seeds` (N,) int64. Every
         environment moves before an error of one is raised.
         """
+        self.send(actions, reset, seeds)
+        return self.receive()
+
+    @abc.abstractmethod
+    def send(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> None:
+        """Begin a `step`; environments in processes of their own move while the caller goes on."""
+
+    @abc.abstractmethod
+    def receive(self) -> StepBatch:
+        """Return what the step begun by `send` gave; nothing else may be asked in between."""
+
+    @abc.abstractmethod
+    def set_goal(self, index: int, goal: np.ndarray | None) -> None:
+        """Give environment `index` a goal, see `Environment.set_goal`."""
 
     @abc.abstractmethod
     def coordinates(self) -> np.ndarray:
@@ -69,11 +82,16 @@ class SerialVector(VectorEnv):
         if not environments:
             raise UsageError("a vector needs at least one environment")
         self._environments = environments
-        self.spec = environments[0].spec
+        self.spec = common_spec([environment.spec for environment in environments])
         self.num = len(environments)
+        self._sent: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
-    def step(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> StepBatch:
-        actions = np.asarray(actions, dtype=np.float32)
+    def send(self, actions: np.ndarray, reset: np.ndarray, seeds: np.ndarray) -> None:
+        self._sent = (np.array(actions, dtype=np.float32), np.array(reset), np.array(seeds))
+
+    def receive(self) -> StepBatch:
+        assert self._sent is not None, "send comes before receive"
+        (actions, reset, seeds), self._sent = self._sent, None
         steps = []
         errors = []
         for index, environment in enumerate(self._environments):
@@ -95,9 +113,27 @@ class SerialVector(VectorEnv):
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         return self._environments[index].render(height, width)
 
+    def set_goal(self, index: int, goal: np.ndarray | None) -> None:
+        self._environments[index].set_goal(goal)
+
     def close(self) -> None:
         for environment in self._environments:
             environment.close()
+
+
+def common_spec(specs: list[EnvSpec]) -> EnvSpec:
+    """Return the spec that all environments of a vector share.
+
+    Raises `EnvironmentMismatch` where one shows or takes something else.
+    """
+    for index, spec in enumerate(specs):
+        differences = specs[0].compatible_with(spec)
+        if differences:
+            raise EnvironmentMismatch(
+                f"environments stepped together must be alike, and environment {index} differs from"
+                f" environment 0: {' '.join(differences)} Make them alike, or use one environment."
+            )
+    return specs[0]
 
 
 def stack(steps: list[TimeStep]) -> StepBatch:

@@ -87,7 +87,12 @@ def _answer(environment: Environment, name: str, arguments: list[Any]) -> Any:
         return pack(environment.step(np.frombuffer(arguments[0], dtype=np.float32)))
     if name == "reset":
         return pack(environment.reset(arguments[0]))
-    return {"coordinates": environment.coordinates, "render": environment.render}[name](*arguments)
+    answers = {
+        "coordinates": environment.coordinates,
+        "render": environment.render,
+        "set_goal": environment.set_goal,
+    }
+    return answers[name](*arguments)
 
 
 def _try_send(connection: Connection, reply: tuple[Any, ...]) -> bool:
