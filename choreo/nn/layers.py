@@ -29,7 +29,7 @@ class MLP(nn.Module):
             x = linear(x)
             if self.norms:
                 x = self.norms[index](x)
-            x = F.elu(x)
+            x = F.elu_(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """One optimisation step as the authors do it: clip, decay, Adam."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 
 @dataclass(frozen=True)
@@ -31,35 +32,57 @@ class Optimizer:
         self, parameters: Iterable[nn.Parameter], lr: float, config: OptimizerConfig
     ) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
-        self.clip, self.decay = config.clip, config.decay
-        self.adam = torch.optim.Adam(self.parameters, lr=lr, eps=config.epsilon, fused=True)
+        self.lr, self.config = lr, config
+        self.moments = {
+            "exp_avg": [torch.zeros_like(p) for p in self.parameters],
+            "exp_avg_sq": [torch.zeros_like(p) for p in self.parameters],
+            "step": [torch.zeros((), device=p.device) for p in self.parameters],
+        }
 
     def step(self, loss: Tensor) -> Tensor:
         """Minimise the scalar `loss` by one step and return the gradient norm before clipping."""
-        gradients = torch.autograd.grad(loss, self.parameters)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
-        with torch.no_grad():
-            for parameter in self.parameters:
-                parameter.mul_(1 - self.decay)
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
+        return self.apply(torch.autograd.grad(loss, self.parameters))
+
+    @torch.no_grad()
+    def apply(self, gradients: Sequence[Tensor]) -> Tensor:
+        """One step along `gradients`, one for each parameter; returns their norm before clipping.
+
+        Clipping, decay and Adam are one kernel: AdamW multiplies by 1 - lr * weight_decay, and
+        dividing the gradients by `grad_scale` clips them.
+        """
+        norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+        excess = ((norm + 1e-6) / self.config.clip).clamp(min=1)
+        adamw(
+            self.parameters,  # pyright: ignore[reportArgumentType]
+            list(gradients),
+            self.moments["exp_avg"],
+            self.moments["exp_avg_sq"],
+            [],
+            self.moments["step"],
+            fused=True,
+            grad_scale=excess,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.lr,
+            weight_decay=self.config.decay / self.lr,
+            eps=self.config.epsilon,
+            maximize=False,
+        )
         return norm
 
     def state_dict(self) -> dict[str, Tensor]:
         """Moments and step counts by parameter number."""
-        state = self.adam.state_dict()["state"]
-        return {f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
+        return {
+            f"{i}.{key}": value
+            for key, values in self.moments.items()
+            for i, value in enumerate(values)
+        }
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state_dict` gave."""
-        entries: dict[int, dict[str, Tensor]] = {}
-        for name, value in state.items():
-            index, key = name.split(".")
-            entries.setdefault(int(index), {})[key] = value
-        groups = self.adam.state_dict()["param_groups"]
-        self.adam.load_state_dict({"state": entries, "param_groups": groups})
+        for name, value in self.state_dict().items():
+            value.copy_(state[name])
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class RSSM(nn.Module):
 
     def prior_logits(self, deter: Tensor) -> Tensor:
         """Logits of p(s | h), (..., V, C)."""
-        logit = self.prior_logit(F.elu(self.prior_hidden(deter)))
+        logit = self.prior_logit(F.elu_(self.prior_hidden(deter)))
         return logit.unflatten(-1, (self.variables, self.classes))
 
     def posterior_logits(self, deter: Tensor, embed: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class RSSM(nn.Module):
     ) -> State:
         """One step of the prior from `state` under `action` (N, A)."""
         inputs = torch.cat([state.stoch.flatten(-2), action], -1)
-        deter = self.cell(F.elu(self.input(inputs)), state.deter)
+        deter = self.cell(F.elu_(self.input(inputs)), state.deter)
         logit = self.prior_logits(deter)
         return State(deter, one_hot_straight_through(logit, generator), logit)
 
@@ -151,7 +151,7 @@ class RSSM(nn.Module):
         generator: torch.Generator | None,
     ) -> State:
         hidden = F.linear(state.stoch.flatten(-2) * keep, weights[0]) + action_part
-        deter = self.cell(F.elu(hidden), state.deter * keep)
+        deter = self.cell(F.elu_(hidden), state.deter * keep)
         logit = self._posterior_logits(deter, embed_part, weights[1])
         return State(deter, one_hot_straight_through(logit, generator), logit)
 
@@ -171,7 +171,7 @@ class RSSM(nn.Module):
         return self.input.weight[:, :logits], self.posterior_hidden.weight[:, : self.deter]
 
     def _posterior_logits(self, deter: Tensor, embed_part: Tensor, weight: Tensor) -> Tensor:
-        logit = self.posterior_logit(F.elu(F.linear(deter, weight) + embed_part))
+        logit = self.posterior_logit(F.elu_(F.linear(deter, weight) + embed_part))
         return logit.unflatten(-1, (self.variables, self.classes))
 
 
@@ -184,9 +184,8 @@ def stack_states(states: list[State], dim: int) -> State:
     )
 
 
-def categorical_kl(p_logit: Tensor, q_logit: Tensor) -> Tensor:
-    """KL(p, q) in nats of (..., V, C) logits, summed over the variables, (...)."""
-    p_log, q_log = torch.log_softmax(p_logit, -1), torch.log_softmax(q_logit, -1)
+def categorical_kl(p_log: Tensor, q_log: Tensor) -> Tensor:
+    """KL(p, q) in nats of (..., V, C) log-probabilities, summed over the variables, (...)."""
     return (p_log.exp() * (p_log - q_log)).sum((-2, -1))
 
 
@@ -198,6 +197,7 @@ def kl_balance(
     `balance` weighs the term that trains the prior; free nats apply to the mean of each side.
     Source: paper section 2 (DreamerV2's KL balancing).
     """
+    posterior, prior = torch.log_softmax(posterior, -1), torch.log_softmax(prior, -1)
     value = categorical_kl(posterior.detach(), prior)
     train_prior = value.mean().clamp(min=free)
     train_posterior = categorical_kl(posterior, prior.detach()).mean().clamp(min=free)
