@@ -39,6 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("imagination",),
     ("world_model",),
     ("nn",),
+    ("native",),
     ("runtime",),
     ("envs", "replay", "record"),
     ("errors",),

@@ -1,10 +1,13 @@
 """The multi-layer perceptron and the straight-through sample of categorical variables."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from choreo import native
 
 
 class MLP(nn.Module):
@@ -37,19 +40,36 @@ class MLP(nn.Module):
         return x if self.output is None else self.output(x)
 
 
+class _StraightThroughSample(torch.autograd.Function):
+    """One-hot samples of logits at uniform numbers, with the gradient of the probabilities."""
+
+    @staticmethod
+    def forward(ctx: Any, logit: Tensor, uniform: Tensor) -> Tensor:
+        if native.usable(logit):
+            probs, sample = native.sample(logit, uniform)
+        else:
+            probs = torch.softmax(logit, -1)
+            cumulative = probs.cumsum(-1)
+            below = cumulative[..., :-1] <= uniform.unsqueeze(-1) * cumulative[..., -1:]
+            index = below.sum(-1, keepdim=True)
+            sample = torch.zeros_like(probs).scatter_(-1, index, 1.0)
+        ctx.save_for_backward(probs)
+        return sample
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (probs,) = ctx.saved_tensors
+        if native.usable(probs):
+            return native.softmax_backward(grads[0], probs), None
+        return torch._softmax_backward_data(grads[0], probs, -1, probs.dtype), None
+
+
 def one_hot_straight_through(logit: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Sample one-hot vectors over the last axis of `logit` with the gradient of the probabilities.
 
     Inverts the cumulative distribution at one uniform number per variable. Source: paper section 2
     (DreamerV2's straight-through estimator).
     """
-    probs = torch.softmax(logit, -1)
-    with torch.no_grad():
-        cumulative = probs.cumsum(-1)
-        uniform = torch.rand(
-            probs.shape[:-1], generator=generator, device=probs.device, dtype=probs.dtype
-        ).unsqueeze(-1)
-        below = cumulative[..., :-1] <= uniform * cumulative[..., -1:]
-        index = below.sum(-1, keepdim=True)
-        sample = torch.zeros_like(probs).scatter_(-1, index, 1.0)
-    return sample + (probs - probs.detach())
+    shape, device = logit.shape[:-1], logit.device
+    uniform = torch.rand(shape, generator=generator, device=device, dtype=logit.dtype)
+    return _StraightThroughSample.apply(logit, uniform)  # pyright: ignore[reportReturnType]

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+from choreo import native
+
+TILE = 512  # rows and columns of a tile of the distance matrix that stays in the cache
 ROWS = 1024  # rows of the distance matrix held at once
 GROUP = 16  # columns that are first represented by their minimum
 
@@ -25,13 +28,33 @@ def entropy_reward(particles: Tensor, neighbours: int, clip: float) -> Tensor:
     square = particles.square().sum(-1, keepdim=True)
     ones = torch.ones_like(square)
     left = torch.cat([-2 * particles, square, ones], -1)
-    right = torch.cat([particles, ones, square], -1).T  # left @ right = |x|^2 - 2 x y + |y|^2
-    k = min(neighbours, len(particles))
-    rewards = []
-    for rows in left.split(ROWS):
-        nearest = _smallest(rows @ right, k)
-        rewards.append((nearest.clamp(min=0).sqrt() - clip).clamp(min=0).mean(-1))
-    return torch.cat(rewards)
+    right = torch.cat([particles, ones, square], -1)  # left @ right.T = |x|^2 - 2 x y + |y|^2
+    nearest = _nearest_by_tiles if native.usable(particles) else _nearest_by_rows
+    squares = nearest(left, right, min(neighbours, len(particles)))
+    return (squares.clamp(min=0).sqrt() - clip).clamp(min=0).mean(-1)
+
+
+def _nearest_by_rows(left: Tensor, right: Tensor, k: int) -> Tensor:
+    """The k smallest entries of every row of left @ right.T, (N, k), in any order."""
+    return torch.cat([_smallest(rows @ right.T, k) for rows in left.split(ROWS)])
+
+
+def _nearest_by_tiles(left: Tensor, right: Tensor, k: int) -> Tensor:
+    """The same for a symmetric product: a tile serves its rows and its columns.
+
+    Every particle has a heap of its k smallest squares; nearly all entries of a tile are above the
+    largest of these and are passed over.
+    """
+    heaps = left.new_full((len(left), k), torch.inf)
+    seekers = list(zip(heaps.split(TILE), heaps[:, 0].contiguous().split(TILE), strict=True))
+    lefts, rights = left.split(TILE), right.split(TILE)
+    buffer = left.new_empty(TILE * TILE)
+    for i, rows in enumerate(lefts):
+        for j in range(i, len(rights)):
+            tile = buffer[: len(rows) * len(rights[j])].view(len(rows), -1)
+            torch.mm(rows, rights[j].T, out=tile)
+            native.show_tile(tile, seekers[i], None if i == j else seekers[j])
+    return heaps
 
 
 def _smallest(values: Tensor, k: int) -> Tensor:

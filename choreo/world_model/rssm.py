@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from choreo import native
 from choreo.nn import one_hot_straight_through
 
 
@@ -52,11 +53,30 @@ class LayerNormGRU(nn.Module):
 
     def forward(self, x: Tensor, deter: Tensor) -> Tensor:
         """Map input (N, inputs) and h (N, D) to the next h (N, D)."""
-        gates = self.norm(self.linear(torch.cat([x, deter], -1)))
-        reset, candidate, update = gates.chunk(3, -1)
+        gates = self.linear(torch.cat([x, deter], -1))
+        if native.usable(gates):
+            weight, bias = self.norm.weight, self.norm.bias
+            return _NativeGates.apply(gates, weight, bias, deter)  # pyright: ignore[reportReturnType]
+        reset, candidate, update = self.norm(gates).chunk(3, -1)
         candidate = torch.tanh(torch.sigmoid(reset) * candidate)
         update = torch.sigmoid(update - 1)
         return deter + update * (candidate - deter)
+
+
+class _NativeGates(torch.autograd.Function):
+    """What follows the linear map in the cell above, as one kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor, deter: Tensor) -> Tensor:
+        deter = deter.contiguous()
+        new, statistics = native.gates(gates, weight, bias, deter)
+        ctx.save_for_backward(gates, weight, bias, deter, *statistics)
+        return new
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        gates, weight, bias, deter, *statistics = ctx.saved_tensors
+        return native.gates_backward(grads[0], gates, weight, bias, deter, statistics)
 
 
 class RSSM(nn.Module):

@@ -1,0 +1,131 @@
+"""Native kernels equal their plain versions, in values and in gradients."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from choreo import native
+from choreo.native import build
+from choreo.nn import one_hot_straight_through
+from choreo.skills import entropy_reward
+from choreo.world_model.rssm import LayerNormGRU
+
+needs_kernels = pytest.mark.skipif(native.library() is None, reason="no C compiler here")
+
+
+def plain(function: Callable[[], Tensor]) -> Tensor:
+    """What a function gives without the kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "usable", lambda *_: False)
+        return function()
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@needs_kernels
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 1400), st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+def test_entropy_reward(particles: int, size: int, neighbours: int, seed: int) -> None:
+    x = numbers(particles, size, seed=seed)
+    x[: particles // 3] = x[-1]  # equal particles: ties, and distances of zero
+    expected = plain(lambda: entropy_reward(x, neighbours, 1e-4))
+    torch.testing.assert_close(entropy_reward(x, neighbours, 1e-4), expected, atol=2e-4, rtol=1e-4)
+
+
+@needs_kernels
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 40), st.integers(0, 99))
+def test_samples_and_their_gradient(rows: int, classes: int, scale: float, seed: int) -> None:
+    logit = (scale * numbers(rows, 3, classes, seed=seed)).requires_grad_()
+    grad = numbers(rows, 3, classes, seed=seed + 1)
+
+    def sampled() -> Tensor:
+        sample = one_hot_straight_through(logit, torch.Generator().manual_seed(seed))
+        (gradient,) = torch.autograd.grad(sample, logit, grad)
+        return torch.stack([sample.detach(), gradient])
+
+    torch.testing.assert_close(sampled(), plain(sampled), atol=1e-6, rtol=1e-5)
+
+
+@needs_kernels
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 70), st.floats(0.1, 10), st.integers(0, 99))
+def test_cell_and_its_gradients(rows: int, size: int, scale: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    cell = LayerNormGRU(5, size)
+    torch.nn.init.normal_(cell.norm.weight)
+    torch.nn.init.normal_(cell.norm.bias)
+    x, deter = (scale * numbers(rows, 5)).requires_grad_(), numbers(rows, size).requires_grad_()
+
+    def called() -> Tensor:
+        new = cell(x, deter)
+        gradients = torch.autograd.grad(new, [x, deter, *cell.parameters()], numbers(rows, size))
+        return torch.cat([new.detach().flatten(), *(g.flatten() for g in gradients)])
+
+    torch.testing.assert_close(called(), plain(called), atol=2e-5, rtol=1e-4)
+
+
+@needs_kernels
+def test_what_is_not_a_number_stays_visible() -> None:
+    deter = torch.full((2, 4), torch.nan)
+    assert LayerNormGRU(3, 4)(torch.zeros(2, 3), deter).isnan().all()
+
+
+@needs_kernels
+def test_double_precision_takes_the_plain_version() -> None:
+    assert native.usable(torch.zeros(1))
+    assert not native.usable(torch.zeros(1, dtype=torch.float64))
+
+
+SAY = "from choreo import native; print(native.library() is None)"
+
+
+def in_a_new_process(variables: dict[str, str]) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", SAY],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return run.stdout.strip()
+
+
+def test_kernels_can_be_turned_off() -> None:
+    assert in_a_new_process({"CHOREO_NATIVE": "0"}) == "True"
+
+
+def test_without_a_compiler_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for compiler in ("no-such-compiler", "false"):
+        monkeypatch.setenv("CC", compiler)
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "choreo"):
+            assert build.library.__wrapped__() is None
+        assert "plain PyTorch" in caplog.text
+
+
+@needs_kernels
+def test_the_library_is_built_once_into_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert build.library.__wrapped__() is not None
+    (built,) = tmp_path.rglob("*.so")
+    before = built.stat().st_mtime_ns
+    assert build.library.__wrapped__() is not None
+    assert [path.stat().st_mtime_ns for path in tmp_path.rglob("*.so")] == [before]
