@@ -5,6 +5,7 @@ holds the plain version; `usable` says whether the native one may be taken.
 """
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -83,7 +84,7 @@ def gates(
 
 
 def gates_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor, deter: Tensor, rows: tuple[Tensor, ...]
+    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor, deter: Tensor, rows: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of `gates` with respect to x, weight, bias and h."""
     outputs = torch.empty_like(x), torch.empty_like(deter)

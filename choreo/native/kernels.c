@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+typedef const float *restrict Input;  // inputs and outputs never overlap
+typedef float *restrict Output;
+
 static inline float exponential(float x) {  // within 2 units of the last place
     x = x > 88.0f ? 88.0f : x;
     x = x < -87.0f ? -87.0f : x;
@@ -83,11 +86,11 @@ void choreo_show_tile(const float *tile, long rows, long cols, int k, float *row
 // ---- Samples of categorical variables ----------------------------------------------------------
 
 // Probabilities and one-hot samples of (rows, classes) logits at one uniform number per row.
-void choreo_sample(const float *logit, const float *uniform, long rows, long classes,
-                   float *probs, float *sample) {
+void choreo_sample(Input logit, Input uniform, long rows, long classes,
+                   Output probs, Output sample) {
     for (long i = 0; i < rows; i++) {
-        const float *x = logit + i * classes;
-        float *p = probs + i * classes, *s = sample + i * classes;
+        Input x = logit + i * classes;
+        Output p = probs + i * classes, s = sample + i * classes;
         float top = x[0], total = 0.0f, below = 0.0f;
         for (long j = 1; j < classes; j++) top = x[j] > top ? x[j] : top;
         for (long j = 0; j < classes; j++) p[j] = exponential(x[j] - top);
@@ -105,10 +108,10 @@ void choreo_sample(const float *logit, const float *uniform, long rows, long cla
 }
 
 // Gradient of softmax: p * (g - sum(g * p)).
-void choreo_softmax_backward(const float *grad, const float *probs, long rows, long classes,
-                             float *out) {
+void choreo_softmax_backward(Input grad, Input probs, long rows, long classes,
+                             Output out) {
     for (long i = 0; i < rows; i++) {
-        const float *g = grad + i * classes, *p = probs + i * classes;
+        Input g = grad + i * classes, p = probs + i * classes;
         float mean = 0.0f;
         for (long j = 0; j < classes; j++) mean += g[j] * p[j];
         for (long j = 0; j < classes; j++) out[i * classes + j] = p[j] * (g[j] - mean);
@@ -119,10 +122,10 @@ void choreo_softmax_backward(const float *grad, const float *probs, long rows, l
 
 // LayerNorm of the three gates (rows, 3 * size), then the next h (rows, size). `mean` and `rstd`
 // (rows) are kept for the backward pass.
-void choreo_gates(const float *gates, const float *weight, const float *bias, const float *deter,
-                  long rows, long size, float *mean, float *rstd, float *next) {
+void choreo_gates(Input gates, Input weight, Input bias, Input deter,
+                  long rows, long size, Output mean, Output rstd, Output next) {
     for (long i = 0; i < rows; i++) {
-        const float *x = gates + i * 3 * size, *h = deter + i * size;
+        Input x = gates + i * 3 * size, h = deter + i * size;
         float sum = 0.0f, square = 0.0f;
         for (long j = 0; j < 3 * size; j++) sum += x[j];
         float m = sum / (3 * size);
@@ -141,13 +144,13 @@ void choreo_gates(const float *gates, const float *weight, const float *bias, co
 }
 
 // Gradients of choreo_gates; those of weight and bias are added to what is there.
-void choreo_gates_backward(const float *grad, const float *gates, const float *weight,
-                           const float *bias, const float *deter, const float *mean,
-                           const float *rstd, long rows, long size, float *grad_gates,
-                           float *grad_deter, float *grad_weight, float *grad_bias) {
+void choreo_gates_backward(Input grad, Input gates, Input weight,
+                           Input bias, Input deter, Input mean,
+                           Input rstd, long rows, long size, Output grad_gates,
+                           Output grad_deter, Output grad_weight, Output grad_bias) {
     for (long i = 0; i < rows; i++) {
-        const float *x = gates + i * 3 * size, *h = deter + i * size, *g = grad + i * size;
-        float *d = grad_gates + i * 3 * size;
+        Input x = gates + i * 3 * size, h = deter + i * size, g = grad + i * size;
+        Output d = grad_gates + i * 3 * size;
         float m = mean[i], s = rstd[i];
         const float *wr = weight, *wc = weight + size, *wu = weight + 2 * size;
         const float *br = bias, *bc = bias + size, *bu = bias + 2 * size;

@@ -61,7 +61,7 @@ class _StraightThroughSample(torch.autograd.Function):
         (probs,) = ctx.saved_tensors
         if native.usable(probs):
             return native.softmax_backward(grads[0], probs), None
-        return torch._softmax_backward_data(grads[0], probs, -1, probs.dtype), None
+        return torch.ops.aten._softmax_backward_data(grads[0], probs, -1, probs.dtype), None
 
 
 def one_hot_straight_through(logit: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -43,8 +43,11 @@ def _nearest_by_tiles(left: Tensor, right: Tensor, k: int) -> Tensor:
     """The same for a symmetric product: a tile serves its rows and its columns.
 
     Every particle has a heap of its k smallest squares; nearly all entries of a tile are above the
-    largest of these and are passed over.
+    largest of these and are passed over. Particles are shuffled, because in the order of time they
+    may come ever closer, and then every entry would be smaller than those before.
     """
+    order = torch.randperm(len(left), generator=torch.Generator().manual_seed(0))
+    left, right = left[order], right[order]
     heaps = left.new_full((len(left), k), torch.inf)
     seekers = list(zip(heaps.split(TILE), heaps[:, 0].contiguous().split(TILE), strict=True))
     lefts, rights = left.split(TILE), right.split(TILE)
@@ -54,7 +57,7 @@ def _nearest_by_tiles(left: Tensor, right: Tensor, k: int) -> Tensor:
             tile = buffer[: len(rows) * len(rights[j])].view(len(rows), -1)
             torch.mm(rows, rights[j].T, out=tile)
             native.show_tile(tile, seekers[i], None if i == j else seekers[j])
-    return heaps
+    return torch.empty_like(heaps).index_copy_(0, order, heaps)
 
 
 def _smallest(values: Tensor, k: int) -> Tensor:

@@ -45,7 +45,9 @@ def imagined(choice: bool = True) -> Trajectory:
 
 def test_the_skill_policy_acts_on_the_code_that_was_chosen() -> None:
     skill, feat = Recorder(), torch.randn(ROWS, FEATURES)
-    action, code = controller().decide(skill, feat, torch.Generator().manual_seed(0))
+    action, code = controller().decide(
+        lambda x: skill(x).sample(), feat, torch.Generator().manual_seed(0)
+    )
     assert torch.equal(skill.seen[0], torch.cat([feat, code], -1))
     assert code.sum(-1).tolist() == [1] * ROWS and not code.requires_grad
     (gradient,) = torch.autograd.grad(action.sum(), skill.gain)
@@ -60,7 +62,7 @@ def test_codes_follow_the_selector() -> None:
     with torch.no_grad():
         head.weight.zero_()
         head.bias.copy_(torch.tensor([0.0, 50.0, 0.0]))
-    _, code = meta.decide(Recorder(), torch.randn(ROWS, FEATURES), None)
+    _, code = meta.decide(lambda x: x, torch.randn(ROWS, FEATURES), None)
     assert code.argmax(-1).tolist() == [1] * ROWS
 
 
