@@ -62,6 +62,10 @@ class Simulator(abc.ABC):
     def render(self, height: int, width: int) -> np.ndarray:
         """Draw the present state as uint8 (H, W, 3)."""
 
+    def set_goal(self, goal: np.ndarray | None) -> bool:
+        """Take a goal for the episodes to come, None for a drawn one; False where there is none."""
+        return False
+
     @abc.abstractmethod
     def close(self) -> None:
         """Free the simulator; a second call does nothing."""
@@ -118,6 +122,10 @@ class SimulatedEnvironment(Environment):
 
     def render(self, height: int, width: int) -> np.ndarray:
         return self._simulator.render(height, width)
+
+    def set_goal(self, goal: np.ndarray | None) -> None:
+        if not self._simulator.set_goal(goal):
+            super().set_goal(goal)
 
     def close(self) -> None:
         self._open = False

@@ -20,6 +20,8 @@ from choreo.training.phases import Phase
 from choreo.training.schedule import Every, Ratio
 from choreo.world_model import Batch
 
+READ_AT_ONCE = 1024  # steps; with images a step can be large
+
 Evaluator = Callable[[Agent, int], dict[str, float]]
 """Scores the agent after a number of frames, without touching its training."""
 
@@ -67,6 +69,8 @@ class Trainer:
         """Resume if there is a checkpoint, then train to the end and save."""
         try:
             self._resume()
+            if self.collector.pending is None:
+                self._begin()
             with self._progress() as progress:
                 while self.collector.frames < self.config.frames:
                     self._round()
@@ -83,14 +87,13 @@ class Trainer:
         self.replay.close()
 
     def _round(self) -> None:
-        """One step in every environment and the updates that are due."""
+        """Record a step, begin the next one in every environment, and learn while they move."""
         before = self.collector.frames
         with self.stopwatch.watch("environment"):
-            ended = self.collector.step(
-                lambda step: self.phase.act(self.session, step, self.collector.frames)
-            )
+            ended = self.collector.finish()
         for episode in ended:
             self.logger.write("episode", self._counters(), episode)
+        self._begin()
         if self.sampler.ready():
             for _ in range(self.updates_due(self.collector.frames)):
                 if self.learner.updates == 0:
@@ -103,22 +106,27 @@ class Trainer:
         if self.save_due(self.collector.frames):
             self.save()
 
+    def _begin(self) -> None:
+        with self.stopwatch.watch("acting"):
+            self.collector.begin(
+                lambda step: self.phase.act(self.session, step, self.collector.frames)
+            )
+
     def _standardize(self) -> None:
         """Before the first update: take the scale of the observations from what is in replay."""
-        model = self.agent.world_model
-        if not self.agent.config.model.standardize or bool(model.standardizer.fitted):
+        model, deviation = self.agent.world_model, self.agent.config.model.standardize
+        keys = model.standardizer.keys
+        if not deviation or not keys or bool(model.standardizer.fitted):
             return
-        starts, stops = self.replay.bounds()
-        rows = [self.replay.read(i, int(a), int(b)) for i, (a, b) in enumerate(zip(starts, stops))]
-        model.standardizer.fit(
-            {
-                key: torch.as_tensor(np.concatenate([row[key] for row in rows])).to(
-                    self.agent.device
-                )
-                for key in model.standardizer.keys
-            },
-            self.agent.config.model.standardize,
-        )
+        rows: dict[str, list[np.ndarray]] = {key: [] for key in keys}
+        for stream, (start, stop) in enumerate(zip(*self.replay.bounds(), strict=True)):
+            for part in range(int(start), int(stop), READ_AT_ONCE):
+                steps = self.replay.read(stream, part, min(part + READ_AT_ONCE, int(stop)))
+                for key in keys:
+                    rows[key].append(steps[key])
+        device = self.agent.device
+        seen = {key: torch.as_tensor(np.concatenate(rows[key])).to(device) for key in keys}
+        model.standardizer.fit(seen, deviation)
 
     def _update(self) -> Metrics:
         with self.stopwatch.watch("sampling"):
