@@ -1,4 +1,4 @@
-"""`choreo evaluate`, `choreo skills`, `choreo zeroshot` and `choreo bench`."""
+"""`choreo evaluate`, `choreo skills` and `choreo bench`."""
 
 import json
 import sys
@@ -18,10 +18,9 @@ from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
 from choreo.evaluation.skill_report import skill_report
 from choreo.evaluation.verdicts import headline_table
-from choreo.evaluation.zero_shot import zero_shot
 from choreo.record import RunFolder, checkpoint
 from choreo.replay import Replay
-from choreo.runtime import choose_device, keep_memory, set_threads
+from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
 from choreo.viz.film import encode_video
 
 VIDEO_FRAMES = 250  # frames of a video at most
@@ -82,18 +81,8 @@ class SkillsOptions(MeasureOptions):
     """Folder of report.html and skills.json; None is skills/ in the run folder."""
     episodes: int = 4
     """Episodes of every skill."""
-    steps: int = 250
-    """Agent steps of every episode."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZeroshotOptions(MeasureOptions):
-    """Fraction of episodes in which a random skill finds the reward (paper section 4.3)."""
-
-    episodes: int = 100
-    """Episodes, each with a random skill. [paper]"""
-    skill_steps: int | None = None
-    """Steps after which another random skill takes over; None is never. [paper: never on jaco]"""
+    steps: int | None = None
+    """Agent steps of every episode; None is 250, and from pixels as many as make 250 frames."""
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -141,23 +130,6 @@ def skills(arguments: list[str]) -> None:
     print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
 
 
-def zeroshot(arguments: list[str]) -> None:
-    """`choreo zeroshot RUN`."""
-    options = tyro.cli(ZeroshotOptions, args=arguments, prog="choreo zeroshot")
-    _check_episodes(options.episodes)
-    agent = options.agent()
-    with options.vector(agent, min(options.episodes, 16)) as vector:
-        result = zero_shot(agent, vector, options.seed, options.episodes, options.skill_steps)
-    if options.json:
-        print(json.dumps(result.to_json()))
-        return
-    low, high = result.interval95
-    print(
-        f"found {sum(result.found)} of {len(result.found)} ({result.fraction:.0%}, 95% interval "
-        f"{low:.0%} to {high:.0%}) with random skills, in {result.frames} frames"
-    )
-
-
 def bench(arguments: list[str]) -> None:
     """`choreo bench update`."""
     if not arguments or arguments[0] not in ("update", "-h", "--help"):
@@ -181,7 +153,7 @@ def _check_episodes(episodes: int) -> None:
 def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[str, Any]]:
     """Environment id and options: those of the run, unless another environment is named."""
     folder = _folder_of(run)
-    options: dict[str, Any] = {"action_repeat": agent.spec.action_repeat}
+    options = agent.spec.make_options()
     if (folder / "config.json").exists():
         options["time_limit"] = RunFolder(folder).config()["training"]["time_limit"]
     return env or agent.spec.id, options
@@ -194,7 +166,9 @@ def fitting_vector(
     env_id, options = environment_of(agent, env, run)
     if time_limit is not None:
         options["time_limit"] = time_limit
-    vector = make_vector(env_id, num, parallel=False, **options)
+    drawn = agent.spec.obs != "states"  # which takes most of the time: a process for every core
+    num = min(num, usable_cores()) if drawn else num
+    vector = make_vector(env_id, num, parallel=drawn and num > 1, **options)
     differences = agent.spec.compatible_with(vector.spec)
     if differences:
         vector.close()

@@ -8,6 +8,7 @@ import tyro
 
 from choreo.agent import AgentConfig, find_checkpoint
 from choreo.config import FinetuneConfig, PresetName, PretrainConfig, RunConfig
+from choreo.envs.spaces import EnvSpec
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
 from choreo.runtime import keep_memory
@@ -64,11 +65,17 @@ def option(arguments: list[str], name: str) -> str | None:
 def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     """The default with the preset and the network sizes of the run it starts from."""
     folder = find_checkpoint(source)
-    agent = AgentConfig.from_json(checkpoint.load_state(folder)["agent"]["config"])
+    description = checkpoint.load_state(folder)["agent"]
+    agent = AgentConfig.from_json(description["config"])
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:
         default = with_settings(default, RunFolder(run).config())
-    return replace(default, model=agent.model, imagination=agent.imagination, skills=agent.skills)
+    sees = EnvSpec.from_json(description["spec"]).make_options()
+    repeat = sees.pop("action_repeat")
+    if run is None:  # the run's own option otherwise
+        default = replace(default, training=replace(default.training, action_repeat=repeat))
+    networks = {"model": agent.model, "imagination": agent.imagination, "skills": agent.skills}
+    return replace(default, **sees, **networks)
 
 
 def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfig:

@@ -48,7 +48,8 @@ def predictability_verdict(report: SkillReport) -> Verdict:
     rates: Mapping[str, float | None] = {
         name: value.accuracy for name, value in report.predictability.items()
     }
-    own = f"From one state, the trained skill is named right in {_percent(rates['trained'])}"
+    seen = report.settings.seen_once
+    own = f"From one {seen}, the trained skill is named right in {_percent(rates['trained'])}"
     return _compare_shares(own, rates, report.chance)
 
 
@@ -97,13 +98,28 @@ def model_verdict(report: SkillReport, horizon: int = 15) -> Verdict:
     return Verdict("bad", f"{sentence} The model does not beat both, so imagination misleads.")
 
 
+def code_match_verdict(report: SkillReport) -> Verdict:
+    """Whether decoded codes look like what their skills reach, against chance."""
+    match = report.code_match
+    if match is None:
+        return Verdict("neutral", "Not measured: the agent sees no images.")
+    sentence = (
+        f"For {_percent(match.right)} of the skills, the last picture of their episodes is more "
+        "like the one drawn from their own code than like those of all other codes; chance "
+        f"{_percent(match.chance)}."
+    )
+    if match.right <= match.chance:
+        return Verdict("bad", f"{sentence} The drawn codes do not tell what skills do.")
+    return Verdict("good" if match.right >= 0.5 else "neutral", sentence)
+
+
 def headline_table(report: SkillReport) -> Table:
     """The figures side by side, trained skills next to their controls."""
     rows = [
         _row("Cells visited by all skills", report.coverage.visited, None, "{:,.0f}"),
         _row("Steps at the commanded code (hit rate)", report.hit_rate, report.chance),
         _row(
-            "Skill named right from one state",
+            f"Skill named right from one {report.settings.seen_once}",
             {name: value.accuracy for name, value in report.predictability.items()},
             report.chance,
         ),
