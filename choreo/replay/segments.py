@@ -15,6 +15,7 @@ from choreo.errors import StorageError
 
 # Python's mmap keeps a file descriptor per map, and many systems allow 1024 of them. [ours]
 MAX_MAPS = 256
+CLEARED = 2**20  # bytes cleared in one call, so that memory stays flat [ours]
 
 
 def refused(path: Path, error: OSError) -> StorageError:
@@ -95,17 +96,17 @@ class SegmentFiles:
                 os.close(descriptor)
         self._unsynced.add((stream, segment))
 
-    def write(self, stream: int, step: int, row: np.ndarray) -> None:
-        """Write one row (row_bytes,) uint8 at the absolute index `step` of `stream`."""
+    def write(self, stream: int, step: int, rows: np.ndarray) -> None:
+        """Write rows (N, row_bytes) uint8 of one segment from the index `step` of `stream` on."""
         segment, position = divmod(step, self.segment_steps)
         try:
             descriptor = self._writable(stream, segment)
-            written = os.pwrite(descriptor, row.data, position * self.row_bytes)
+            written = os.pwrite(descriptor, rows.data, position * self.row_bytes)
         except OSError as error:
             raise refused(self.path(stream, segment), error) from error
-        if written != self.row_bytes:
+        if written != rows.nbytes:
             raise StorageError(
-                f"Only {written} of {self.row_bytes} bytes of a step fitted into "
+                f"Only {written} of {rows.nbytes} bytes of steps fitted into "
                 f"{self.path(stream, segment)}. Free some space and give the same command again."
             )
         self._unsynced.add((stream, segment))
@@ -118,9 +119,11 @@ class SegmentFiles:
                 self.delete(stream, later)
         if position == 0:
             return
-        tail = bytes((self.segment_steps - position) * self.row_bytes)
+        tail = bytes(min(CLEARED, self.segment_bytes))
         with writing(self.path(stream, segment)):
-            os.pwrite(self._writable(stream, segment), tail, position * self.row_bytes)
+            descriptor = self._writable(stream, segment)
+            for offset in range(position * self.row_bytes, self.segment_bytes, CLEARED):
+                os.pwrite(descriptor, tail[: self.segment_bytes - offset], offset)
         self._unsynced.add((stream, segment))
 
     def copy(self, stream: int, start: int, out: np.ndarray) -> None:
