@@ -13,7 +13,7 @@ from dm_control.rl import control
 from dm_control.suite import common, quadruped
 from dm_env import specs
 
-from choreo.envs import coordinates, rendering
+from choreo.envs import coordinates, physics_states, rendering
 from choreo.envs.coordinates import NO_COORDINATES, Coordinates
 from choreo.envs.simulated import Diverged, Frame, Simulator
 from choreo.envs.spaces import ArraySpec
@@ -38,7 +38,9 @@ class DmSimulator(Simulator):
         camera: int | str = 0,
         frame_limit: int | None = None,
     ) -> None:
+        self.id = id
         self._environment = environment
+        self._tells_reward = False  # not yet looked at
         self._random = _find_random_state(id, environment)
         with _old_numpy_names():
             self._slots = _slots(id, environment.observation_spec())
@@ -88,6 +90,15 @@ class DmSimulator(Simulator):
             self._free_renderer()
             self._renderer = rendering.MujocoRenderer(model, height, width)
         return self._renderer.draw(data, _camera_index(physics, self._camera))
+
+    def physics_state(self) -> np.ndarray | None:
+        return physics_states.read(self._environment)
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool] | None:
+        if not self._tells_reward:
+            physics_states.check_reward(self.id, self._environment, self.reset)
+            self._tells_reward = True
+        return physics_states.reward_at(self._environment, physics, action)
 
     def close(self) -> None:
         self._free_renderer()

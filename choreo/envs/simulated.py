@@ -62,6 +62,14 @@ class Simulator(abc.ABC):
     def render(self, height: int, width: int) -> np.ndarray:
         """Draw the present state as uint8 (H, W, 3)."""
 
+    def physics_state(self) -> np.ndarray | None:
+        """Return the present state (P,) float64, None where it cannot be read."""
+        return None
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool] | None:
+        """See `Environment.reward_at`, with an action in own units; None where it cannot be."""
+        return None
+
     @abc.abstractmethod
     def close(self) -> None:
         """Free the simulator; a second call does nothing."""
@@ -118,6 +126,19 @@ class SimulatedEnvironment(Environment):
 
     def render(self, height: int, width: int) -> np.ndarray:
         return self._simulator.render(height, width)
+
+    def physics_state(self) -> np.ndarray | None:
+        return self._simulator.physics_state()
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool]:
+        self._open = False
+        if self._repeat != 1:
+            raise UsageError(
+                f"{self.spec.id} sums its reward over {self._repeat} frames, and one state tells"
+                " the reward of one frame only; make it with action_repeat=1"
+            )
+        found = self._simulator.reward_at(physics, self._to_own_units(action))
+        return super().reward_at(physics, action) if found is None else found
 
     def close(self) -> None:
         self._open = False
