@@ -144,7 +144,7 @@ def _progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
         def tell(done: int, total: int) -> None:
             shown.total = total
-            shown.update(done, 0)
+            shown.update(done)
 
         yield tell
 

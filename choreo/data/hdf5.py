@@ -56,10 +56,7 @@ class Hdf5Source(Source):
                 f"{path} holds no group with {' or '.join(ACTIONS)}. Give files with one group per "
                 "episode; cut one long recording into episodes first."
             )
-
-    @property
-    def names(self) -> list[str]:
-        return [f"{file}: {group}" if group else str(file) for file, group in self._places]
+        self.names = [f"{file}: {group}" if group else str(file) for file, group in self._places]
 
     def files(self) -> list[Path]:
         return self._paths

@@ -1,6 +1,7 @@
 """Recorded data into this project's replay form: one pass, flat memory, resumable."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -222,8 +223,10 @@ class _Import:
         """What an earlier import of the same data left."""
         path = self.folder / PROGRESS
         if not path.is_file():
-            if self.folder.is_dir() and any(p.name != PARTIAL for p in self.folder.iterdir()):
+            ours = (PARTIAL, f".{PROGRESS}.tmp")  # all that one killed at its start leaves
+            if self.folder.is_dir() and any(p.name not in ours for p in self.folder.iterdir()):
                 raise UsageError(f"{self.folder} is not empty. Give a new folder for the import.")
+            shutil.rmtree(self.folder / PARTIAL, ignore_errors=True)
             return None
         try:
             found = Progress.from_json(json.loads(path.read_text(encoding="utf-8")))

@@ -49,11 +49,8 @@ class LeRobotSource(Source):
         if reading.keys is not None:
             self._seen = {key: name for key, name in self._seen.items() if key in reading.keys}
         self._episodes = self._table_of_episodes()
+        self.names = [f"{self.path}: episode {row['episode_index']}" for row in self._episodes]
         self._table: tuple[Path, Any] | None = None  # the one data file that is held
-
-    @property
-    def names(self) -> list[str]:
-        return [f"{self.path}: episode {row['episode_index']}" for row in self._episodes]
 
     def files(self) -> list[Path]:
         return sorted(p for p in self.path.rglob("*") if p.suffix in (".parquet", ".mp4", ".json"))

@@ -41,14 +41,11 @@ class MinariSource(Source):
         self.format = f"minari ({metadata.get('data_format')})"
         self._steps = int(metadata.get("total_steps", 0))
         self._episodes = int(metadata.get("total_episodes", 0))
+        self.names = [f"{self.path}: episode {number}" for number in range(self._episodes)]
         self._repeat = metadata.get("action_repeat")
         self._bounds = _bounds(self._storage.action_space, self.path)
         if not self._episodes:
             raise UsageError(f"{path} is a Minari data set without episodes. Give another one.")
-
-    @property
-    def names(self) -> list[str]:
-        return [f"{self.path}: episode {number}" for number in range(self._episodes)]
 
     def files(self) -> list[Path]:
         return sorted(path for path in self._data.rglob("*") if path.is_file())

@@ -49,6 +49,7 @@ class NpzSource(Source):
         self._paths = sorted(self.path.rglob("*.npz")) if self.path.is_dir() else [self.path]
         if not self._paths:
             raise UsageError(f"{path} holds no .npz episodes. Give a folder of episodes.")
+        self.names = [str(path) for path in self._paths]
         self._specs = {p.parent: folder_spec(p.parent) for p in self._paths}
         self.scaled = self.spec() is not None
         bounds = {(s.action_low, s.action_high) for s in self._specs.values() if s is not None}
@@ -57,10 +58,6 @@ class NpzSource(Source):
                 f"The folders in {path} have cards with unlike action bounds. Import them one by "
                 "one."
             )
-
-    @property
-    def names(self) -> list[str]:
-        return [str(path) for path in self._paths]
 
     def files(self) -> list[Path]:
         return self._paths

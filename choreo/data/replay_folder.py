@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from choreo.data.card import CARD, IMPORTED, read_card
-from choreo.data.episode import BadEpisode, EpisodeData, Reading, complete
+from choreo.data.episode import EpisodeData, Reading, complete
 from choreo.data.source import Source
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import ChoreoError, UsageError
@@ -31,10 +31,7 @@ class ReplaySource(Source):
         self.replay = Replay.open(root / REPLAY, found["replay"])
         self._keys = reading.keys or tuple(self._spec.observations)
         self._places = [place for s in range(self.replay.streams) for place in self._episodes(s)]
-
-    @property
-    def names(self) -> list[str]:
-        return [f"{self.path}: stream {s}, steps {a} to {b}" for s, a, b in self._places]
+        self.names = [f"{self.path}: stream {s}, steps {a} to {b}" for s, a, b in self._places]
 
     def files(self) -> list[Path]:
         return sorted(self.replay.folder.glob("*/*.steps"))
@@ -47,14 +44,10 @@ class ReplaySource(Source):
 
     def read(self, index: int) -> EpisodeData:
         stream, start, stop = self._places[index]
-        name = f"{self.path}: stream {stream}, steps {start} to {stop}"
         raw: dict[str, np.ndarray] = self.replay.read(stream, start, stop)
-        odd = [key for key in raw if key in self._spec.observations or key in self.reading.keep]
         reading = Reading(self._keys, self.reading.keep, self.reading.image_size)
-        if not odd:
-            raise BadEpisode(name, f"it has none of {self._keys}", "Name others with --keys")
         raw["action_repeat"] = np.array(self._spec.action_repeat)
-        return complete(raw, name, reading)
+        return complete(raw, self.names[index], reading)
 
     def _episodes(self, stream: int) -> list[tuple[int, int, int]]:
         """Stream, start and stop of every episode whose first step is held."""

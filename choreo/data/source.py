@@ -43,14 +43,11 @@ class Source(abc.ABC):
     """What the format is called."""
     scaled = False
     """Whether actions are in [-1, 1] already while `spec` tells the environment's own bounds."""
+    names: list[str]
+    """One name per episode, in the order they are read; each tells file and place."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
         self.path, self.reading = Path(path), reading
-
-    @property
-    @abc.abstractmethod
-    def names(self) -> list[str]:
-        """One name per episode, in the order they are read; each tells file and place."""
 
     @abc.abstractmethod
     def read(self, index: int) -> EpisodeData:

@@ -152,6 +152,16 @@ def test_a_folder_with_something_else_is_refused(source: Path, tmp_path: Path) -
     assert list(content(tmp_path / "set")) == ["notes.txt"]
 
 
+def test_what_an_import_killed_at_its_start_left_is_removed(source: Path, tmp_path: Path) -> None:
+    whole = import_data(source, tmp_path / "whole", SKIP)
+    other = write_npz(tmp_path / "other", [episode(9, state=np.zeros((10, 7)))])
+    import_data(other, tmp_path / "parts")
+    (tmp_path / "parts" / "replay").rename(tmp_path / "parts" / "partial")
+    (tmp_path / "parts" / "card.json").rename(tmp_path / "parts" / ".import.json.tmp")
+    assert import_data(source, tmp_path / "parts", SKIP) == whole
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
 def test_actions_are_scaled_by_their_extremes(tmp_path: Path) -> None:
     first, second = episode(3), episode(3)
     first["action"][1:] = [[0, 5], [2, 5], [4, 5]]
