@@ -2,11 +2,14 @@
 
 Sets of 100k, 1M and 10M steps of states (24 numbers) and of pictures (3 x 64 x 64) are made as
 sparse files, which have the sizes and none of the content, and batches of 50 sequences of 50 steps
-are drawn from them as training does. Reports batches and megabytes per second, and how flat they
-are.
+are drawn from them as training does: from sets that the system holds in memory ("warm", those of at
+most 2 GB), and right after it was told to forget them ("cold"). Holes cost no time of a disk, so
+that cold figures are what the system and this project add to it. Reports batches and megabytes per
+second, and the slowest size as a share of the fastest.
 """
 
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -22,8 +25,9 @@ from choreo.replay.header import record_layout
 BATCH = LENGTH = 50
 ACTIONS = 6
 SIZES = (100_000, 1_000_000, 10_000_000)
-SECONDS = 3.0  # of each measurement
-ROUNDS = 3  # of which the median counts
+ROUNDS = 7  # of which the median counts
+BATCHES = {"warm": {"states": 300, "pixels": 20}, "cold": {"states": 10, "pixels": 5}}
+MOST_WARM = 2e9  # bytes
 
 COMMON = {"action": ((ACTIONS,), "float32"), "reward": ((), "float32")}
 FLAGS = dict.fromkeys(("is_first", "is_last", "is_terminal"), ((), "bool"))
@@ -36,11 +40,14 @@ def main(parent: Path | None = None) -> None:
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         for kind, observation in KINDS.items():
             keys = {"observation": observation, **COMMON, **FLAGS}
-            samplers = {s: sampler_of(Path(folder) / f"{kind}{s}", keys, s) for s in SIZES}
-            rates = measure(samplers)
             row = record_layout(keys).itemsize
-            found += [line(kind, steps, row, rate) for steps, rate in rates.items()]
-            print(f"{kind}: slowest / fastest {min(rates.values()) / max(rates.values()):.2f}")
+            samplers = {s: sampler_of(Path(folder) / f"{kind}{s}", keys, s) for s in SIZES}
+            small = {s: one for s, one in samplers.items() if s * row <= MOST_WARM}
+            for state, chosen in (("warm", small), ("cold", samplers)):
+                rates = measure(chosen, state, BATCHES[state][kind])
+                found += [line(kind, state, steps, row, rate) for steps, rate in rates.items()]
+                share = min(rates.values()) / max(rates.values())
+                print(f"{kind}, {state}: slowest / fastest {share:.2f} of {len(rates)} sizes")
     machine = {"machine": platform.processor() or platform.machine(), "numpy": np.__version__}
     print(json.dumps({**machine, "batch": [BATCH, LENGTH], "results": found}, indent=1))
 
@@ -59,28 +66,45 @@ def sampler_of(folder: Path, keys: dict, steps: int) -> SequenceSampler:
     return SequenceSampler(replay, BATCH, LENGTH, np.random.default_rng(0))
 
 
-def measure(samplers: dict[int, SequenceSampler]) -> dict[int, float]:
+def measure(samplers: dict[int, SequenceSampler], state: str, batches: int) -> dict[int, float]:
     """Batches per second of each size, in turns, so that the machine's moods meet all of them."""
     rates: dict[int, list[float]] = {steps: [] for steps in samplers}
     for _ in range(ROUNDS):
         for steps, sampler in samplers.items():
-            rates[steps].append(rate(sampler))
+            (warm if state == "warm" else forget)(sampler.replay)
+            rates[steps].append(rate(sampler, batches))
     return {steps: float(np.median(values)) for steps, values in rates.items()}
 
 
-def rate(sampler: SequenceSampler) -> float:
-    """Batches per second over some seconds."""
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < SECONDS:
+def rate(sampler: SequenceSampler, batches: int) -> float:
+    """Batches per second."""
+    began = time.perf_counter()
+    for _ in range(batches):
         sampler.sample()
-        count += 1
-    return count / (time.perf_counter() - began)
+    return batches / (time.perf_counter() - began)
 
 
-def line(kind: str, steps: int, row: int, batches: float) -> dict[str, object]:
+def warm(replay: Replay) -> None:
+    """Read every file once."""
+    for path in sorted(replay.folder.rglob("*.steps")):
+        with path.open("rb") as file:
+            while file.read(2**24):
+                pass
+
+
+def forget(replay: Replay) -> None:
+    """Have the system drop every page of the files."""
+    replay.close()
+    for path in replay.folder.rglob("*.steps"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def line(kind: str, state: str, steps: int, row: int, batches: float) -> dict[str, object]:
     """One result."""
     return {
         "kind": kind,
+        "state": state,
         "steps": steps,
         "gigabytes": round(steps * row / 1e9, 2),
         "batches_per_second": round(batches, 1),

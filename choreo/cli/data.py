@@ -16,6 +16,7 @@ from rich.table import Table
 
 from choreo.data import ImportOptions, Reading, export_data, import_data, inspect_data
 from choreo.data.card import CARD
+from choreo.data.episode import RESERVED
 from choreo.data.exporter import To
 from choreo.errors import UsageError
 
@@ -171,7 +172,8 @@ def _tell(found: dict[str, Any]) -> None:
         raw = found["in_files"].get(name, "not there")
         arrays.add_row(name, raw, form, _range(extent), f"{extent['nan']:.2%}")
     for name in sorted(found["in_files"].keys() - found["ranges"].keys()):
-        arrays.add_row(name, found["in_files"][name], "left out", "", "")
+        use = "tells the end" if name in RESERVED else "left out"
+        arrays.add_row(name, found["in_files"][name], use, "", "")
     console.print(arrays)
     _tell_lists(found)
 

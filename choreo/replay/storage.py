@@ -135,6 +135,8 @@ class Replay:
         """
         self._check_held(streams, starts, length)
         rows = np.empty((len(starts), length, self._layout.itemsize), np.uint8)
+        for stream, start in zip(streams.tolist(), starts.tolist()):
+            self._files.prefetch(stream, start, length)
         for out, stream, start in zip(rows, streams.tolist(), starts.tolist()):
             self._files.copy(stream, start, out)
         records = rows.view(self._layout)[..., 0]  # (B, T)

@@ -145,6 +145,20 @@ def test_a_long_tail_is_cleared_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
+@pytest.mark.parametrize("advice", [True, False])
+def test_sequences_across_files_are_the_same_with_and_without_advice_to_the_system(
+    tmp_path: Path, advice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("choreo.replay.segments.ADVICE", advice)
+    replay = Replay(tmp_path, KEYS, 1, segment_steps=300)  # 6000 bytes: no multiple of a page
+    values = np.arange(1000, dtype=np.float32)
+    observation = np.repeat(values[:, None], 3, axis=1)
+    replay.extend(0, {"observation": observation, "reward": values, "is_first": values < 0})
+    starts = np.array([0, 250, 299, 300, 97, 600])
+    found = replay.gather(np.zeros(6, np.int64), starts, 400)["reward"]
+    np.testing.assert_array_equal(found, starts[:, None] + np.arange(400))
+
+
 def test_what_is_read_is_a_copy(tmp_path: Path) -> None:
     replay = Replay(tmp_path, KEYS, 2, segment_steps=4)
     fill(replay, 0, 6)
