@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("world_model",),
     ("nn",),
     ("runtime",),
+    ("data",),
     ("envs", "replay", "record"),
     ("errors",),
 )

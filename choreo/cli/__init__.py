@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("measure", "returns of a skill, all skills, the meta-controller, or chance"),
     "skills": ("measure", "report on what the skills of a run are: report.html, skills.json"),
     "zeroshot": ("zeroshot", "fraction of goals that skills find without adaptation"),
+    "data": ("data", "recorded data: inspect, import, export, collect, relabel"),
     "env": ("inspect", "list environments, or check one: `choreo env check ID`"),
     "doctor": ("inspect", "versions, device, renderer, threads, disk; what to install"),
     "bench": ("measure", "what an update costs: `choreo bench update`"),

@@ -13,7 +13,7 @@ from dm_control.rl import control
 from dm_control.suite import common, quadruped
 from dm_env import specs
 
-from choreo.envs import coordinates
+from choreo.envs import coordinates, physics_states
 from choreo.envs.artist import Artist
 from choreo.envs.coordinates import NO_COORDINATES, Coordinates
 from choreo.envs.layout import Layout
@@ -40,7 +40,9 @@ class DmSimulator(Simulator):
         camera: str = "0",
         frame_limit: int | None = None,
     ) -> None:
+        self.id = id
         self._environment = environment
+        self._tells_reward = False  # not yet looked at
         self._random = _find_random_state(id, environment)
         with _old_numpy_names():
             self._layout = Layout(id, environment.observation_spec())
@@ -88,6 +90,15 @@ class DmSimulator(Simulator):
         physics = self._physics()
         index = self._camera_index(camera)
         return self._artist.find_upside_down(physics.model.ptr, physics.data.ptr, index)
+
+    def physics_state(self) -> np.ndarray | None:
+        return physics_states.read(self._environment)
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool] | None:
+        if not self._tells_reward:
+            physics_states.check_reward(self.id, self._environment, self.reset)
+            self._tells_reward = True
+        return physics_states.reward_at(self._environment, physics, action)
 
     def close(self) -> None:
         self._artist.close()

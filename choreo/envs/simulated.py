@@ -84,6 +84,19 @@ class SimulatedEnvironment(Environment):
         if not self.simulator.set_goal(goal):
             super().set_goal(goal)
 
+    def physics_state(self) -> np.ndarray | None:
+        return self.simulator.physics_state()
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool]:
+        self._open = False
+        if self._repeat != 1:
+            raise UsageError(
+                f"{self.spec.id} sums its reward over {self._repeat} frames, and one state tells"
+                " the reward of one frame only; make it with action_repeat=1"
+            )
+        found = self.simulator.reward_at(physics, self._to_own_units(action))
+        return super().reward_at(physics, action) if found is None else found
+
     def close(self) -> None:
         self._open = False
         self.simulator.close()

@@ -76,6 +76,14 @@ class Simulator(abc.ABC):
         """Take a goal for the episodes to come, None for a drawn one; False where there is none."""
         return False
 
+    def physics_state(self) -> np.ndarray | None:
+        """Return the present state (P,) float64, None where it cannot be read."""
+        return None
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool] | None:
+        """See `Environment.reward_at`, with an action in own units; None where it cannot be."""
+        return None
+
     @abc.abstractmethod
     def close(self) -> None:
         """Free the simulator; a second call does nothing."""
