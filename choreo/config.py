@@ -16,7 +16,7 @@ from choreo.skills import SkillConfig
 from choreo.world_model import ModelConfig
 
 PresetName = Literal[
-    "paper-states", "paper-pixels", "paper-metaworld", "cpu", "cpu-pixels", "debug"
+    "paper-states", "paper-pixels", "paper-metaworld", "paper-offline", "cpu", "cpu-pixels", "debug"
 ]
 
 
@@ -179,6 +179,34 @@ class PretrainConfig(OnlineConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OfflineConfig(RunConfig):
+    """Options of `choreo offline`."""
+
+    preset: PresetName = "paper-offline"
+    """Named settings that the other options change. [paper-...: paper; the others: ours]"""
+    data: Path
+    """Recorded data: a file or folder of any kind that `choreo data inspect` reads."""
+    spec: Path | None = None
+    """JSON file that says what the data do not: action bounds, observations. [ours]"""
+    skip_bad: bool = False
+    """Leave out episodes that cannot be used, and count them. [ours]"""
+    updates: int = 200_000
+    """Updates in total. [paper]"""
+    run_dir: Path = Path("runs/offline")
+    """Folder of the run. The same command again resumes it."""
+    snapshots: tuple[int, ...] = (10_000, 50_000, 100_000, 200_000)
+    """Updates after which the agent is saved for good, in snapshots/. [ours]"""
+
+    @property
+    def command(self) -> str:
+        return "offline"
+
+    def agent_config(self) -> AgentConfig:
+        """What decides the networks."""
+        return AgentConfig(model=self.model, imagination=self.imagination, skills=self.skills)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(OnlineConfig):
     """Options of `choreo finetune`."""
 
@@ -211,6 +239,7 @@ class FinetuneConfig(OnlineConfig):
 
 MAY_CHANGE = (
     "frames",
+    "updates",
     "threads",
     "run_dir",
     "snapshots",

@@ -27,6 +27,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper-states": {},
     "paper-pixels": {"run": {"obs": "pixels"}},
     # As from pixels, with the 50 steps of a skill in the paper's test of sparse goals.
+    "paper-offline": {},
     "paper-metaworld": {"run": {"obs": "pixels"}, "adaptation": {"skill_steps": 50}},
     # Ours: some nine updates a second on one core, and large enough to learn from.
     "cpu": _merge(
@@ -91,5 +92,7 @@ def apply_preset(config: Config, name: PresetName) -> Config:
         if group == "run":
             changes |= values
         elif group in config.__dataclass_fields__:
-            changes[group] = replace(getattr(config, group), **values)
+            options = getattr(config, group)  # offline has fewer options for batches
+            known = {name: v for name, v in values.items() if name in options.__dataclass_fields__}
+            changes[group] = replace(options, **known)
     return replace(config, **changes)

@@ -11,6 +11,7 @@ from choreo.errors import ChoreoError, UsageError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "learn skills on a point mass, show them, adapt them to a task"),
     "pretrain": ("train", "explore without rewards; learn a world model and skills"),
+    "offline": ("train", "learn a world model and skills from recorded data"),
     "finetune": ("train", "adapt the skills of a run to a task"),
     "evaluate": ("measure", "returns of a skill, all skills, the meta-controller, or chance"),
     "skills": ("measure", "report on what the skills of a run are: report.html, skills.json"),

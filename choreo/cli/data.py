@@ -101,7 +101,7 @@ def usage() -> str:
 def inspect(arguments: list[str]) -> int:
     """`choreo data inspect PATH`; 1 when files of an imported set have changed."""
     options = tyro.cli(InspectOptions, args=arguments, prog="choreo data inspect")
-    with _progress("inspect", not options.progress) as tell:
+    with episodes_progress("inspect", not options.progress) as tell:
         found = inspect_data(options.path, Reading(options.keys), options.verify, tell)
     if options.json:
         print(json.dumps(found, indent=1))
@@ -114,7 +114,7 @@ def import_(arguments: list[str]) -> None:
     """`choreo data import SRC DST`."""
     command = tyro.cli(ImportCommand, args=arguments, prog="choreo data import")
     options = ImportOptions(**{f.name: getattr(command, f.name) for f in fields(ImportOptions)})
-    with _progress("import", not command.progress) as tell:
+    with episodes_progress("import", not command.progress) as tell:
         card = import_data(command.source, command.destination, options, tell)
     if command.json:
         print(json.dumps(card, indent=1))
@@ -131,13 +131,13 @@ def import_(arguments: list[str]) -> None:
 def export(arguments: list[str]) -> None:
     """`choreo data export SRC DST --to npz|minari`."""
     options = tyro.cli(ExportOptions, args=arguments, prog="choreo data export")
-    with _progress("export", not options.progress) as tell:
+    with episodes_progress("export", not options.progress) as tell:
         folder = export_data(options.source, options.destination, options.to, tell)
     print(f"done: {folder}")
 
 
 @contextmanager
-def _progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def episodes_progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Shows how many episodes are done."""
     from choreo.record import Progress  # slow to import, and of no use to `--help`
 

@@ -12,12 +12,14 @@ from rich.table import Table
 
 from choreo.agent import Agent, PolicyName, find_checkpoint, load
 from choreo.bench import BenchConfig, UpdateCost, bench_update
+from choreo.data import open_dataset
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
+from choreo.evaluation.data_report import data_report
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
 from choreo.evaluation.skill_report import skill_report
-from choreo.evaluation.verdicts import headline_table
+from choreo.evaluation.verdicts import codebook_verdict, headline_table, model_verdict
 from choreo.record import RunFolder, checkpoint
 from choreo.replay import Replay
 from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
@@ -109,6 +111,9 @@ def skills(arguments: list[str]) -> None:
     options = tyro.cli(SkillsOptions, args=arguments, prog="choreo skills")
     agent = options.agent()
     folder = options.out or _folder_of(options.run) / "skills"
+    if options.env is None and knows_no_environment(agent):
+        _report_on_data(options, agent, folder)
+        return
     with options.vector(agent, min(agent.num_skills, 16)) as vector:
         report = skill_report(
             agent,
@@ -127,6 +132,26 @@ def skills(arguments: list[str]) -> None:
     for row in source.rows:
         table.add_row(*row)
     Console(file=sys.stdout).print(table)
+    print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
+
+
+def _report_on_data(options: SkillsOptions, agent: Agent, folder: Path) -> None:
+    """The figures that recorded data alone can tell."""
+    replay = replay_of(options.run)
+    if replay is None:
+        raise UsageError(
+            f"{options.run} is a snapshot without its data, and knows no environment: give the run "
+            "folder, or an environment with --env"
+        )
+    report = data_report(agent, replay, folder, options.seed)
+    if options.json:
+        print(json.dumps(report.to_json()))
+        return
+    for verdict in (
+        model_verdict(report.model_error),
+        codebook_verdict(report.code_use, "the data", report.resampled),
+    ):
+        print(verdict.sentence)
     print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
 
 
@@ -155,8 +180,18 @@ def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[
     folder = _folder_of(run)
     options = agent.spec.make_options()
     if (folder / "config.json").exists():
-        options["time_limit"] = RunFolder(folder).config()["training"]["time_limit"]
+        options["time_limit"] = RunFolder(folder).config()["training"].get("time_limit")
+    if env is None and knows_no_environment(agent):
+        raise UsageError(
+            f"this agent learned from recorded data ({agent.spec.id}) and knows no environment; "
+            "name one with --env"
+        )
     return env or agent.spec.id, options
+
+
+def knows_no_environment(agent: Agent) -> bool:
+    """Whether the agent comes from recorded data alone."""
+    return agent.spec.id.startswith("data:")
 
 
 def fitting_vector(
@@ -182,6 +217,9 @@ def fitting_vector(
 def replay_of(run: Path) -> Replay | None:
     """The experience of a run as of its checkpoint, or None for a snapshot without one."""
     folder, state = _folder_of(run), checkpoint.load_state(find_checkpoint(run))
+    if state.get("command") == "offline" and (folder / "config.json").exists():
+        config = RunFolder(folder).config()
+        return open_dataset(Path(config["data"]), config["skip_bad"], folder / "data").replay
     if "replay" not in state or not (folder / "replay").is_dir():
         return None
     return Replay.open(folder / "replay", state["replay"])

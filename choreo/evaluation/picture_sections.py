@@ -32,10 +32,12 @@ def picture_sections(report: SkillReport, agent: Agent) -> list[Section]:
     """Truth beside model, and decoded codes beside what skills reach; none without images."""
     if not agent.spec.images:
         return []
-    return [_open_loop_section(report, agent), _code_section(report, agent)]
+    episodes, seed = report.episodes["trained"], report.settings.seed
+    return [open_loop_section(agent, episodes, seed), _code_section(report, agent)]
 
 
-def _open_loop_section(report: SkillReport, agent: Agent) -> Section:
+def open_loop_section(agent: Agent, episodes: Sequence[Episode], seed: int) -> Section:
+    """Films of truth, model and difference for some of the episodes."""
     title = "What the model expects to see"
     text = (
         f"The model watches {SEEN} steps of an episode; its pictures there (green frame) show how "
@@ -43,13 +45,13 @@ def _open_loop_section(report: SkillReport, agent: Agent) -> Section:
         "expects from the actions alone (orange frame). The difference is black where model and "
         "truth agree. The episodes were not picked by how well they turned out."
     )
-    compared = compare_open_loop(agent, report.episodes["trained"], report.settings.seed)
+    compared = compare_open_loop(agent, episodes, seed)
     if not compared:
         return Section(title, text, [Verdict("neutral", "Not shown: the episodes are too short.")])
     film = encode_video(comparison_film(compared), FPS)
     strip = comparison_strip(compared[:STRIPS])
     content = [
-        Video(film, f"New episodes of {len(compared)} trained skills, slower than in real time."),
+        Video(film, f"{len(compared)} episodes, slower than in real time."),
         Picture(strip, "The same for some moments, with how many steps ahead the model predicts."),
     ]
     return Section(title, text, content=content)
@@ -67,7 +69,8 @@ def compare_open_loop(
     for place in np.linspace(0, len(long) - 1, min(count, len(long))).round().astype(np.int64):
         window = cut_windows([long[place]], wanted)[0]
         drawn = open_loop_pictures(agent, window, seed)
-        label = f"skill {long[place].skill}"
+        skill = long[place].skill
+        label = f"sequence {place + 1}" if skill is None else f"skill {skill}"
         compared.append(Comparison(label, drawn.truth, drawn.model, drawn.seen))
     return compared
 

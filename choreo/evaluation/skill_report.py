@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +33,15 @@ from choreo.viz import (
 )
 from choreo.viz.maps import SkillPath, skill_grid, skill_map
 from choreo.viz.plots import Bars, bar_panels, code_use_bars, error_curves, hit_heatmap
+
+
+class HasFigures(Protocol):
+    """Anything with figures for `skills.json`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        ...
+
 
 REPORT, FIGURES = "report.html", "skills.json"
 ENVIRONMENTS = 16  # how many to step together: enough to batch the networks [ours]
@@ -95,7 +105,7 @@ def skill_report(
     return report
 
 
-def write_figures(report: SkillReport, path: Path) -> None:
+def write_figures(report: HasFigures, path: Path) -> None:
     """Write the figures as JSON.
 
     Raises StorageError when they cannot be written.
@@ -271,8 +281,10 @@ def _hit_section(report: SkillReport) -> Section:
 def _codebook_section(report: SkillReport) -> Section:
     use = report.replay_code_use or report.code_use["trained"]
     text = "Each skill stands for one code; codes that no state is near to would be idle skills."
+    where = "recorded experience" if report.replay_code_use else "the steps of this report"
     picture = Picture(code_use_bars(use.counts), "How often each code is the nearest one.")
-    return Section("The codebook", text, [verdicts.codebook_verdict(report)], [picture])
+    verdict = verdicts.codebook_verdict(use, where, report.resampled)
+    return Section("The codebook", text, [verdict], [picture])
 
 
 def _model_section(report: SkillReport) -> Section:
@@ -292,7 +304,7 @@ def _model_section(report: SkillReport) -> Section:
     if panels:
         caption = "Prediction error on new episodes; lower is better, and dashed is a lazy guess."
         pictures = [Picture(error_curves(panels, HORIZONS), caption)]
-    return Section("The world model", text, [verdicts.model_verdict(report)], pictures)
+    return Section("The world model", text, [verdicts.model_verdict(report.model_error)], pictures)
 
 
 def map_names(report: SkillReport) -> tuple[str, str]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from choreo.evaluation.codes import CodeUse
 from choreo.evaluation.health import CONDITIONS, SkillReport
+from choreo.evaluation.model_error import ModelError
 from choreo.viz import Table, Verdict
 
 CONTROLS = {
@@ -66,25 +68,23 @@ def _compare_shares(own: str, rates: Mapping[str, float | None], chance: float) 
     return Verdict("good", f"{own}; {against}, chance {guess}.")
 
 
-def codebook_verdict(report: SkillReport) -> Verdict:
-    """How much of the codebook is in use."""
-    use = report.replay_code_use or report.code_use["trained"]
-    codes = report.settings.skills
-    where = "recorded experience" if report.replay_code_use else "the steps of this report"
+def codebook_verdict(use: CodeUse, where: str, resampled: int) -> Verdict:
+    """How much of the codebook is in use in what `where` names."""
+    codes = len(use.counts)
     sentence = (
         f"{use.used:.0%} of the {codes} codes are in use over the last {use.counts.sum():,.0f} "
         f"steps of {where}, as evenly as {use.perplexity:.1f} codes used alike; "
-        f"{report.resampled:,} unused codes were replaced during training."
+        f"{resampled:,} unused codes were replaced during training."
     )
     even = use.perplexity / codes
     return Verdict("good" if use.used >= 0.9 and even >= 0.5 else "neutral", sentence)
 
 
-def model_verdict(report: SkillReport, horizon: int = 15) -> Verdict:
+def model_verdict(error: ModelError | None, horizon: int = 15) -> Verdict:
     """The model's error against "nothing changes" and the untrained model, some steps ahead."""
-    if report.model_error is None:
+    if error is None:
         return Verdict("neutral", "Not measured: the episodes are too short.")
-    errors = report.model_error.errors
+    errors = error.errors
     ahead = min(horizon, len(errors["trained"]))
     own, still, fresh = (
         float(errors[name][ahead - 1]) for name in ("trained", "nothing_changes", "untrained")

@@ -1,11 +1,22 @@
 """Pre-training and fine-tuning: which parts a run is put together from."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 
 import torch
 
 from choreo.agent import Agent, AgentConfig, adapt, find_checkpoint, load
-from choreo.config import MAY_CHANGE, FinetuneConfig, OnlineConfig, PretrainConfig, RunConfig
+from choreo.config import (
+    MAY_CHANGE,
+    FinetuneConfig,
+    OfflineConfig,
+    OnlineConfig,
+    PretrainConfig,
+    RunConfig,
+)
+from choreo.data import ImportOptions, open_dataset
+from choreo.data.importer import Report
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
 from choreo.errors import EnvironmentMismatch, UsageError
@@ -14,10 +25,13 @@ from choreo.record import RunFolder, Streams, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
 from choreo.skills import SkillConfig
 from choreo.training.first_look import first_look
+from choreo.training.offline import OfflineTrainer
 from choreo.training.online import Evaluator, OnlineTrainer
 from choreo.training.phases import Adapting, Exploring, Phase
 from choreo.training.trainer import Parts
 from choreo.world_model import ModelConfig
+
+Importing = Callable[[], AbstractContextManager[Report | None]]
 
 TAKEN_OVER = {
     "model": tuple(field.name for field in fields(ModelConfig)),
@@ -86,6 +100,26 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     )
     parts, first = Parts(agent, learner, streams), _first_update(config, agent)
     OnlineTrainer(config, run, parts, phase, first, _evaluator(config, phase)).train()
+    return run
+
+
+def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFolder:
+    """Learn world model, codebook and skills from recorded data; no environment is needed.
+
+    Data of another form are imported into the run folder first; `importing` is entered for that and
+    may give who hears how far it is. The same configuration again resumes the run. Returns the run
+    folder. Source: paper section 4.1.
+    """
+    device = _prepare(config)
+    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE)
+    with importing() as report:
+        options = ImportOptions(spec=config.spec)
+        data = open_dataset(config.data, config.skip_bad, run.path / "data", options, report)
+    streams, seed = Streams(config.seed), derive_seed(config.seed, "init")
+    agent = Agent(data.spec, config.agent_config(), "offline", seed).to(device)
+    generator = streams.torch("learning", device)
+    learner = pretraining_learner(agent, config.optimizer, generator)
+    OfflineTrainer(config, run, Parts(agent, learner, streams), data.replay).train()
     return run
 
 

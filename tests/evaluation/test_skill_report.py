@@ -161,17 +161,16 @@ def test_verdicts_of_what_was_not_measured(report: SkillReport) -> None:
     rates = dict.fromkeys(report.hit_rate)
     missing = replace(report, hit_rate=rates, model_error=None)
     assert verdicts.hit_verdict(missing).sentence.startswith("Not measured")
-    assert verdicts.model_verdict(missing).sentence.startswith("Not measured")
+    assert verdicts.model_verdict(missing.model_error).sentence.startswith("Not measured")
     assert len(verdicts.headline_table(missing).rows) == 4
 
 
 def test_an_untrained_model_is_called_misleading(report: SkillReport) -> None:
-    assert verdicts.model_verdict(report).tone == "bad"
+    assert verdicts.model_verdict(report.model_error).tone == "bad"
 
 
-def test_codebook_verdict(report: SkillReport) -> None:
-    even = replace(report, replay_code_use=CodeUse(np.full(4, 2500)), resampled=7)
-    verdict = verdicts.codebook_verdict(even)
+def test_codebook_verdict() -> None:
+    verdict = verdicts.codebook_verdict(CodeUse(np.full(4, 2500)), "what was recorded", 7)
     assert verdict.tone == "good"
     assert "100% of the 4 codes" in verdict.sentence
     assert "7 unused codes were replaced" in verdict.sentence
