@@ -23,8 +23,8 @@ from choreo.world_model.encoder import preprocess
 PolicyName = Literal["explore", "skill", "task", "random"]
 """Who acts: the explorer, one skill, the meta-controller, or uniformly random actions."""
 
-Parts = Literal["pretraining", "adaptation"]
-"""What an agent holds beside model and skills: an explorer, or a meta-controller."""
+Parts = Literal["pretraining", "offline", "adaptation"]
+"""What an agent holds beside model and skills: an explorer, nothing, or a meta-controller."""
 
 
 SAVED = {checkpoint.TENSORS, checkpoint.STATE}
@@ -88,7 +88,7 @@ class Agent(nn.Module):
             entropy = config.exploration.entropy
             self.explorer = ActorCritic(feat, 0, actions, config.imagination, entropy=entropy)
             self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
-        else:
+        elif parts == "adaptation":
             self.controller = MetaController(feat, codes, config.imagination, config.adaptation)
 
     @property
@@ -205,7 +205,8 @@ def _present(part: Any, name: str, parts: str) -> Any:
     if part is None:
         raise UsageError(
             f"this agent has no {name}: it comes from {parts}. Explorers come from `choreo "
-            "pretrain`, meta-controllers from `choreo finetune`"
+            "pretrain`, meta-controllers from `choreo finetune`; skills are in every agent "
+            "(skill=0, 1, ...)"
         )
     return part
 

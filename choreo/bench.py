@@ -12,8 +12,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from choreo.agent import Agent
-from choreo.config import FinetuneConfig, PresetName, PretrainConfig, RunConfig
-from choreo.envs.spaces import ArraySpec, EnvSpec
+from choreo.config import FinetuneConfig, PresetName, PretrainConfig
+from choreo.envs.spaces import ArraySpec, EnvSpec, Obs
 from choreo.learner import Learner, adaptation_learner, pretraining_learner
 from choreo.presets import apply_preset
 from choreo.runtime import choose_device, set_threads
@@ -35,7 +35,9 @@ class BenchConfig:
     threads: int = 0
     """CPU threads; 0 is what the preset says."""
     observation_size: int = 24
-    """Entries of the random observations (walker has 24)."""
+    """Entries of the random vectors that presets from states look at (walker has 24)."""
+    image_size: int = 64
+    """Height and width of the random images that presets from pixels look at."""
     action_size: int = 6
     """Entries of the random actions (walker has 6)."""
     json: bool = False
@@ -153,13 +155,21 @@ def _run_config(config: BenchConfig) -> PretrainConfig | FinetuneConfig:
     return apply_preset(kind(env="random"), config.preset)
 
 
+def _observations(config: BenchConfig, obs: Obs) -> dict[str, ArraySpec]:
+    """What the preset's agent looks at: a vector, an image, or both."""
+    size = config.image_size
+    vector = {"observation": ArraySpec((config.observation_size,), "float32")}
+    image = {"image": ArraySpec((3, size, size), "uint8")}
+    return {"states": vector, "pixels": image, "both": vector | image}[obs]
+
+
 def _learner(
     config: BenchConfig, run: PretrainConfig | FinetuneConfig, device: torch.device
 ) -> Learner:
-    actions, size = config.action_size, config.observation_size
+    actions = config.action_size
     spec = EnvSpec(
         id="random",
-        observations={"observation": ArraySpec((size,), "float32")},
+        observations=_observations(config, run.obs),
         action_size=actions,
         action_low=(-1.0,) * actions,
         action_high=(1.0,) * actions,
@@ -167,6 +177,7 @@ def _learner(
         episode_steps=1000,
         coordinates=(),
         step_seconds=None,
+        obs=run.obs,
     )
     pretraining = config.phase == "pretrain"
     agent = Agent(spec, run.agent_config(), "pretraining" if pretraining else "adaptation")
@@ -174,20 +185,35 @@ def _learner(
     return make(agent.to(device), run.optimizer, torch.Generator(device).manual_seed(0))
 
 
-def _batch(config: BenchConfig, run: RunConfig, device: torch.device) -> Batch:
+def _batch(
+    config: BenchConfig, run: PretrainConfig | FinetuneConfig, device: torch.device
+) -> Batch:
     shape = (run.training.batch, run.training.length)
     random = torch.Generator(device).manual_seed(0)
     flags = torch.zeros(shape, dtype=torch.bool, device=device)
     is_first = flags.clone()
     is_first[:, 0] = True
-    observation = torch.randn(*shape, config.observation_size, generator=random, device=device)
+    observation = {
+        key: _noise(array, shape, random) for key, array in _observations(config, run.obs).items()
+    }
     action = torch.rand(*shape, config.action_size, generator=random, device=device) * 2 - 1
     reward = torch.zeros(shape, device=device)
-    return Batch({"observation": observation}, action, reward, is_first, flags)
+    return Batch(observation, action, reward, is_first, flags)
+
+
+def _noise(array: ArraySpec, shape: tuple[int, int], random: torch.Generator) -> torch.Tensor:
+    full = (*shape, *array.shape)
+    if array.is_image:
+        options = {"dtype": torch.uint8, "device": random.device, "generator": random}
+        return torch.randint(0, 256, full, **options)
+    return torch.randn(full, generator=random, device=random.device)
 
 
 def _flops(learner: Learner, batch: Batch) -> float:
-    """Dense floating-point operations of one update, counted in the products it asks for."""
+    """Dense floating-point operations of one update, counted in the products it asks for.
+
+    The counter sees every product, also those that chunks do for their gradients as they go.
+    """
     counter = FlopCounterMode(display=False)
     with counter:
         learner.update(batch)

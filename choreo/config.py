@@ -8,23 +8,32 @@ import tyro
 
 from choreo.adaptation import AdaptationConfig
 from choreo.agent import AgentConfig
+from choreo.envs.spaces import Obs
 from choreo.exploration import ExplorationConfig
 from choreo.imagination import ImaginationConfig
 from choreo.nn import OptimizerConfig
 from choreo.skills import SkillConfig
 from choreo.world_model import ModelConfig
 
-PresetName = Literal["paper-states", "cpu", "debug"]
+PresetName = Literal[
+    "paper-states", "paper-pixels", "paper-metaworld", "paper-offline", "cpu", "cpu-pixels", "debug"
+]
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """Batches, clocks and environments of a run. Clocks count frames."""
+class BatchConfig:
+    """What an update learns from."""
 
     batch: int = 50
     """Sequences in a batch. [paper]"""
     length: int = 50
     """Steps in a sequence. [paper]"""
+
+
+@dataclass(frozen=True)
+class TrainingConfig(BatchConfig):
+    """Batches, clocks and environments of a run. Clocks count frames."""
+
     update_every: int = 10
     """Frames between two updates. [authors]"""
     random_frames: int = 4000
@@ -35,7 +44,7 @@ class TrainingConfig:
     parallel: bool = False
     """Give each environment a process of its own. [ours]"""
     action_repeat: int | None = None
-    """Frames per agent step; None is 1 from states. [URLB]"""
+    """Frames per agent step; None is 1 from states, 2 from pixels and in Meta-World. [URLB]"""
     time_limit: int | None = None
     """Agent steps per episode; None is the environment's own limit. [ours]"""
     evaluate_every: int = 0
@@ -54,12 +63,12 @@ class ReplayConfig:
 
 @dataclass(frozen=True)
 class LoggingConfig:
-    """What a run writes down. Clocks count frames."""
+    """What a run writes down. Clocks count frames, or updates where there is no environment."""
 
     every: int = 1000
-    """Frames between two lines of training metrics. [ours]"""
+    """Frames (offline: updates) between two lines of training metrics. [ours]"""
     checkpoint_every: int = 10_000
-    """Frames between two checkpoints. [ours]"""
+    """Frames (offline: updates) between two checkpoints. [ours]"""
     keep: int = 2
     """Checkpoints kept. [ours]"""
     tensorboard: bool = True
@@ -75,17 +84,10 @@ class LoggingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Options that pre-training and fine-tuning share."""
+    """Options of everything that trains."""
 
     preset: PresetName = "paper-states"
-    """Named settings that the other options change. [paper-states: paper; cpu, debug: ours]"""
-    env: str
-    """Environment: a URLB domain (walker) or task (walker_run), dmc:DOMAIN-TASK, gym:ID or
-    module:factory."""
-    obs: Literal["states"] = "states"
-    """What the agent sees."""
-    frames: int
-    """Simulator steps in total; an agent step is `training.action-repeat` frames."""
+    """Named settings that the other options change. [paper-...: paper; the others: ours]"""
     seed: int = 0
     """One seed from which every random stream is derived. [ours]"""
     run_dir: Path
@@ -98,8 +100,7 @@ class RunConfig:
     imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
     skills: SkillConfig = field(default_factory=SkillConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    training: BatchConfig = field(default_factory=BatchConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
 
     def to_json(self) -> dict[str, Any]:
@@ -115,15 +116,41 @@ class RunConfig:
         """Which command a run of this configuration belongs to."""
         raise NotImplementedError
 
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig(RunConfig):
+    """Options of training in an environment, which pre-training and fine-tuning share."""
+
+    env: str
+    """Environment: a URLB domain (walker) or task (walker_run), mw_TASK, dmc:DOMAIN-TASK, gym:ID
+    or module:factory."""
+    obs: Obs = "states"
+    """What the agent sees: the environment's own observations, pictures of it, or both."""
+    image_size: int = 64
+    """Height and width of pictures in pixels: 32, 64 or 128. [paper: 64]"""
+    cameras: tuple[str, ...] = ()
+    """Names or numbers of the cameras that take the pictures; none given is the domain's own.
+    [URLB]"""
+    keys: tuple[str, ...] = ()
+    """Observations to use, by name; none given is all. [ours]"""
+    frames: int
+    """Simulator steps in total; an agent step is `training.action-repeat` frames."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+
     @property
     def env_options(self) -> dict[str, Any]:
         """What `choreo.envs.make` takes beside the id."""
+        names = ("obs", "image_size", "cameras", "keys")
         t = self.training
-        return {"obs": self.obs, "action_repeat": t.action_repeat, "time_limit": t.time_limit}
+        return {name: getattr(self, name) for name in names} | {
+            "action_repeat": t.action_repeat,
+            "time_limit": t.time_limit,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(RunConfig):
+class PretrainConfig(OnlineConfig):
     """Options of `choreo pretrain`."""
 
     frames: int = 2_000_000
@@ -152,7 +179,35 @@ class PretrainConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(RunConfig):
+class OfflineConfig(RunConfig):
+    """Options of `choreo offline`."""
+
+    preset: PresetName = "paper-offline"
+    """Named settings that the other options change. [paper-...: paper; the others: ours]"""
+    data: Path
+    """Recorded data: a file or folder of any kind that `choreo data inspect` reads."""
+    spec: Path | None = None
+    """JSON file that says what the data do not: action bounds, observations. [ours]"""
+    skip_bad: bool = False
+    """Leave out episodes that cannot be used, and count them. [ours]"""
+    updates: int = 200_000
+    """Updates in total. [paper]"""
+    run_dir: Path = Path("runs/offline")
+    """Folder of the run. The same command again resumes it."""
+    snapshots: tuple[int, ...] = (10_000, 50_000, 100_000, 200_000)
+    """Updates after which the agent is saved for good, in snapshots/. [ours]"""
+
+    @property
+    def command(self) -> str:
+        return "offline"
+
+    def agent_config(self) -> AgentConfig:
+        """What decides the networks."""
+        return AgentConfig(model=self.model, imagination=self.imagination, skills=self.skills)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(OnlineConfig):
     """Options of `choreo finetune`."""
 
     frames: int = 100_000
@@ -184,6 +239,7 @@ class FinetuneConfig(RunConfig):
 
 MAY_CHANGE = (
     "frames",
+    "updates",
     "threads",
     "run_dir",
     "snapshots",

@@ -1,5 +1,6 @@
 """What this machine offers and lacks: each finding with the advice that goes with it."""
 
+import ctypes.util
 import importlib.metadata
 import os
 import platform
@@ -20,6 +21,12 @@ PYTHON_FIRST, PYTHON_LAST = (3, 11), (3, 13)
 GIB = 2**30
 # Room for a run's replay and checkpoints from states, and for one training process on the CPU.
 DISK_WANTED, MEMORY_WANTED = 5 * GIB, 4 * GIB
+RENDERER_NAMES = {"egl": "EGL", "osmesa": "OSMesa"}
+# The library of each back end, and Debian's packages: the library's own, then its drivers.
+RENDERER_PACKAGES = {
+    "egl": ("EGL", ("libegl1", "libgl1-mesa-dri")),
+    "osmesa": ("OSMesa", ("libosmesa6",)),
+}
 KEEP_PAGES = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=268435456"
 
 
@@ -147,26 +154,36 @@ def _processor() -> str:
 
 
 def _renderer() -> Finding:
-    """Let the environments look for an OpenGL back end that draws; states never need one."""
-    from choreo.envs.rendering import probe
+    """Draw a frame with each OpenGL back end; one is enough, and states need none."""
+    from choreo.envs.rendering import BACKENDS, try_backend
 
-    result = probe()
-    if result.backend is None:
-        advice = f"{result.sentence} Training from states needs none."
-        return Finding("renderer", "none", False, advice)
-    return Finding("renderer", result.backend, True)
+    failures = {backend: try_backend(backend).failure for backend in BACKENDS}
+    texts, advice = [], []
+    for backend, failure in failures.items():
+        name = RENDERER_NAMES[backend]
+        texts.append(f"{name} draws" if failure is None else f"{name} does not ({failure})")
+        if failure is not None:
+            packages = _missing_packages(backend)
+            advice.append(f"for {name} apt-get install {packages}" if packages else "")
+    ok = None in failures.values()
+    wanted = "; ".join(filter(None, advice))
+    start = "One is enough; " if ok else "Training from states needs none; "
+    return Finding("renderer", "; ".join(texts), ok, f"{start}{wanted}." if wanted else "")
 
 
-def _usable_cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _missing_packages(backend: str) -> str:
+    """Return Debian's packages for a back end that does not draw, without the library if there."""
+    library, packages = RENDERER_PACKAGES[backend]
+    there = ctypes.util.find_library(library) is not None
+    return " ".join(packages[1:] if there else packages)
 
 
 def _threads() -> Finding:
     import torch
 
-    threads, cores = torch.get_num_threads(), _usable_cores()
+    from choreo.runtime import usable_cores
+
+    threads, cores = torch.get_num_threads(), usable_cores()
     text = f"{threads} for torch, {cores} cores usable"
     ok = threads <= cores
     advice = "" if ok else f"More threads than cores slow each other down: --threads {cores}."

@@ -25,6 +25,10 @@ def _merge(*groups: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 # group of options -> values; options of the run itself stand under "run"
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "paper-states": {},
+    "paper-pixels": {"run": {"obs": "pixels"}},
+    # As from pixels, with the 50 steps of a skill in the paper's test of sparse goals.
+    "paper-offline": {},
+    "paper-metaworld": {"run": {"obs": "pixels"}, "adaptation": {"skill_steps": 50}},
     # Ours: some nine updates a second on one core, and large enough to learn from.
     "cpu": _merge(
         _small(layers=2, units=128),
@@ -44,12 +48,31 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "training": {"batch": 20, "length": 24, "random_frames": 4000},
         },
     ),
+    # Ours: 20,000 frames of pre-training within an hour on two cores, drawing included.
+    "cpu-pixels": _merge(
+        _small(layers=2, units=128),
+        {
+            "run": {"obs": "pixels"},
+            "model": {
+                "deter": 128,
+                "hidden": 128,
+                "variables": 8,
+                "classes": 8,
+                "image_depth": 16,
+                "kl_free": 0.1,
+            },
+            "imagination": {"horizon": 15, "starts": 80, "gamma": 0.95, "slow_every": 20},
+            "skills": {"codes": 16, "neighbours": 12},
+            "optimizer": {"behavior_lr": 1e-3, "model_lr": 1e-3},
+            "training": {"batch": 16, "length": 24, "random_frames": 4000, "update_every": 4},
+        },
+    ),
     # Ours: seconds, for tests; learns nothing worth looking at.
     "debug": _merge(
         _small(layers=1, units=16),
         {
             "run": {"threads": 1},
-            "model": {"deter": 16, "hidden": 16, "variables": 4, "classes": 4},
+            "model": {"deter": 16, "hidden": 16, "variables": 4, "classes": 4, "image_depth": 2},
             "imagination": {"horizon": 3},
             "skills": {"codes": 4, "code_size": 4, "neighbours": 4, "resample_every": 5},
             "adaptation": {"skill_steps": 5},
@@ -69,5 +92,7 @@ def apply_preset(config: Config, name: PresetName) -> Config:
         if group == "run":
             changes |= values
         elif group in config.__dataclass_fields__:
-            changes[group] = replace(getattr(config, group), **values)
+            options = getattr(config, group)  # offline has fewer options for batches
+            known = {name: v for name, v in values.items() if name in options.__dataclass_fields__}
+            changes[group] = replace(options, **known)
     return replace(config, **changes)

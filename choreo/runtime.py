@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from typing import Literal
 
 import torch
@@ -23,9 +24,16 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def set_threads(threads: int) -> int:
     """Let the networks use that many CPU threads (0: one per core) and return the number."""
-    count = threads or len(os.sched_getaffinity(0))
+    count = threads or usable_cores()
     torch.set_num_threads(count)
     return count
 

@@ -2,7 +2,10 @@ import json
 
 import pytest
 
+from choreo import bench
 from choreo.cli import main
+from choreo.presets import PRESETS
+from choreo.world_model import images
 
 # Section 4 of the design: what programs read.
 KEYS = {
@@ -30,6 +33,21 @@ def test_one_json_object_with_all_that_programs_read(
     assert cost["samples_per_second"] == pytest.approx(32_000 / cost["ms_per_update"])
     assert 0 < cost["fraction_of_limit"] < 1 and 0.01 < cost["peak_memory_gb"] < 100
     assert cost["flops_per_update"] > 1e6 and cost["matrix_gflops"] > 0.1
+
+
+def test_presets_that_look_at_images_are_measured_on_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench, "matrix_gflops", lambda device: 1.0)  # not what this is about
+    config = bench.BenchConfig(preset="debug", updates=1, threads=1, device="cpu", image_size=32)
+    states = bench.bench_update(config).flops_per_update
+    debug = PRESETS["debug"]
+    monkeypatch.setitem(PRESETS, "debug", debug | {"run": debug["run"] | {"obs": "both"}})
+    counted = []
+    for pixels in (2**20, 5 * 32**2):  # in one chunk, and in several
+        monkeypatch.setattr(images, "PIXELS_AT_ONCE", pixels)
+        counted.append(bench.bench_update(config).flops_per_update)
+    assert counted[0] == counted[1] > states
 
 
 def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,15 +20,17 @@ def _versions(monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None]) -
     )
 
 
-def _renderer(monkeypatch: pytest.MonkeyPatch, backend: str | None, sentence: str) -> None:
-    """Let the search for a renderer end in this way, so that no OpenGL starts."""
-    monkeypatch.setattr(rendering, "probe", lambda: rendering.RendererProbe(backend, sentence))
+def _renderer(monkeypatch: pytest.MonkeyPatch, **failures: str | None) -> None:
+    """Let each back end fail in this way or draw (None), so that no OpenGL starts."""
+    monkeypatch.setattr(
+        rendering, "try_backend", lambda backend: rendering.Attempt(failures[backend])
+    )
 
 
 def test_diagnose_names_each_finding_once_and_advises_on_every_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _renderer(monkeypatch, "egl", "Drawn.")
+    _renderer(monkeypatch, egl=None, osmesa=None)
     findings = doctor.diagnose()
     names = [finding.name for finding in findings]
     assert len(names) == len(set(names)) == 10
@@ -100,18 +102,33 @@ def test_python_outside_the_supported_versions_is_a_fault(
     assert bool(finding.advice) is not ok
 
 
-def test_no_renderer_is_a_fault_with_the_probes_own_advice(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("there", "packages"),
+    [
+        ((), "for EGL apt-get install libegl1 libgl1-mesa-dri; for OSMesa apt-get install libosm"),
+        (("EGL",), "for EGL apt-get install libgl1-mesa-dri; for OSMesa"),
+        (("EGL", "OSMesa"), "for EGL apt-get install libgl1-mesa-dri."),
+    ],
+)
+def test_no_renderer_is_a_fault_that_names_the_missing_packages(
+    monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], packages: str
 ) -> None:
-    _renderer(monkeypatch, None, "Install libegl1.")
+    _renderer(monkeypatch, egl="no display", osmesa="no library")
+    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda n: n if n in there else None)
     finding = doctor._renderer()
     assert not finding.ok
-    assert finding.advice.startswith("Install libegl1.")
+    assert finding.value == "EGL does not (no display); OSMesa does not (no library)"
+    assert finding.advice.startswith("Training from states needs none; " + packages)
 
 
-def test_a_working_renderer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    _renderer(monkeypatch, "osmesa", "Drawn.")
-    assert doctor._renderer() == doctor.Finding("renderer", "osmesa", True)
+def test_one_back_end_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    _renderer(monkeypatch, egl=None, osmesa="no library")
+    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: None)
+    finding = doctor._renderer()
+    assert finding.ok and finding.value == "EGL draws; OSMesa does not (no library)"
+    assert finding.advice == "One is enough; for OSMesa apt-get install libosmesa6."
+    _renderer(monkeypatch, egl=None, osmesa=None)
+    assert doctor._renderer() == doctor.Finding("renderer", "EGL draws; OSMesa draws", True)
 
 
 def test_a_check_that_breaks_is_a_finding_and_stops_nothing() -> None:
@@ -153,7 +170,7 @@ def test_device_with_cuda_tells_name_and_memory(monkeypatch: pytest.MonkeyPatch)
 
 def test_more_threads_than_cores_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    monkeypatch.setattr(doctor, "_usable_cores", lambda: 2)
+    monkeypatch.setattr("choreo.runtime.usable_cores", lambda: 2)
     assert not doctor._threads().ok
     assert "--threads 2" in doctor._threads().advice
 

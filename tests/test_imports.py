@@ -41,6 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("nn",),
     ("native",),
     ("runtime",),
+    ("data",),
     ("envs", "replay", "record"),
     ("errors",),
 )

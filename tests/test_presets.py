@@ -88,19 +88,20 @@ def test_fine_tuning_has_the_numbers_of_the_paper(name: str, expected: object) -
 
 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
-@pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"paper-states"}))
-def test_every_preset_builds_and_updates(preset: Any, phase: Any) -> None:
+@pytest.mark.parametrize("preset", ["cpu", "cpu-pixels", "debug"])
+def test_every_small_preset_builds_and_updates(preset: Any, phase: Any) -> None:
     cost = bench_update(BenchConfig(preset=preset, phase=phase, updates=1, threads=1))
     assert cost.ms_per_update > 0
 
 
-def test_paper_states_builds_agents_of_the_papers_size() -> None:
-    """One update of it takes seconds and gigabytes, so that is left to `bench update`."""
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("paper")])
+def test_paper_presets_build_agents_of_the_papers_size(preset: Any) -> None:
+    """One update of them takes seconds and gigabytes, so that is left to `bench update`."""
     from toy_agents import SPEC
 
     from choreo.agent import Agent
 
-    config = apply_preset(PretrainConfig(env="walker"), "paper-states").agent_config()
+    config = apply_preset(PretrainConfig(env="walker"), preset).agent_config()
     agent = Agent(SPEC, config, "pretraining")
     assert agent.world_model.feat_size == 32 * 32 + 200
     assert agent.skills.codebook.codes.shape == (64, 16)

@@ -115,6 +115,24 @@ class Keys(Point):
         return {"position": self.state[:2].copy(), "velocity": self.state[2:].copy()}
 
 
+class Seen(Point):
+    """The point as a bright square of a picture of 64 x 64 pixels, which is all there is to see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Box(0, 255, (64, 64, 3), np.uint8)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        super().reset(seed=seed)
+        return self._seen(), {}
+
+    def _seen(self) -> np.ndarray:
+        picture = np.full((64, 64, 3), (20, 60, 90), np.uint8)
+        row, column = (28 + 20 * self.state[:2]).clip(0, 56).astype(int)
+        picture[row : row + 8, column : column + 8] = (250, 180, 40)
+        return picture
+
+
 def point() -> gymnasium.Env:
     return Point()
 
@@ -149,6 +167,10 @@ def gives_huge_observation() -> gymnasium.Env:
 
 def gives_huge_reward() -> gymnasium.Env:
     return Broken(reward=1e30)
+
+
+def seen() -> gymnasium.Env:
+    return Seen()
 
 
 def keys() -> gymnasium.Env:

@@ -1,6 +1,9 @@
 """Runs of the `debug` preset on toy environments, through the command line and in this process."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from choreo.cli import main
 from choreo.record import checkpoint
 from choreo.replay import Replay
 
+TESTS = Path(__file__).parent
 QUIET = [
     "--threads", "1", "--device", "cpu", "--logging.no-progress", "--logging.no-tensorboard",
 ]  # fmt: skip
@@ -73,3 +77,18 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert a.read_bytes() == b.read_bytes()
     assert replay_files(one) == replay_files(other)
     assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, whose errors can be read."""
+    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "choreo", *arguments]
+    variables = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=variables, text=True, stderr=subprocess.PIPE)
+
+
+def frames_of(folder: Path) -> int:
+    """Frames of the last whole line of metrics.jsonl."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return int(lines[-1].split(b'"frames": ')[1].split(b",")[0]) if lines else 0

@@ -11,10 +11,12 @@ from choreo.errors import ChoreoError, UsageError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "learn skills on a point mass, show them, adapt them to a task"),
     "pretrain": ("train", "explore without rewards; learn a world model and skills"),
+    "offline": ("train", "learn a world model and skills from recorded data"),
     "finetune": ("train", "adapt the skills of a run to a task"),
     "evaluate": ("measure", "returns of a skill, all skills, the meta-controller, or chance"),
     "skills": ("measure", "report on what the skills of a run are: report.html, skills.json"),
-    "zeroshot": ("measure", "fraction of goals that random skills find"),
+    "zeroshot": ("zeroshot", "fraction of goals that skills find without adaptation"),
+    "data": ("data", "recorded data: inspect, import, export, collect, relabel"),
     "env": ("inspect", "list environments, or check one: `choreo env check ID`"),
     "doctor": ("inspect", "versions, device, renderer, threads, disk; what to install"),
     "bench": ("measure", "what an update costs: `choreo bench update`"),

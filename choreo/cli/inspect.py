@@ -12,6 +12,7 @@ from rich.table import Table
 from choreo.doctor import diagnose
 from choreo.envs.check import check
 from choreo.envs.make import list_environments
+from choreo.envs.spaces import Obs
 from choreo.errors import UsageError
 
 
@@ -23,6 +24,18 @@ class EnvOptions:
     """What to do."""
     id: Annotated[str | None, tyro.conf.Positional] = None
     """Environment to check."""
+    obs: Obs = "states"
+    """What an agent would see: the environment's own observations, pictures of it, or both."""
+    image_size: int = 64
+    """Height and width of the pictures (pixels): 32, 64 or 128."""
+    cameras: tuple[str, ...] = ()
+    """Names or indices of the cameras; the domain's own unless given."""
+    keys: tuple[str, ...] = ()
+    """Observations to use; all unless given."""
+    action_repeat: int | None = None
+    """Frames per agent step; unless given 1 from states, 2 with pictures and in Meta-World."""
+    time_limit: int | None = None
+    """Agent steps after which an episode is cut; the environment's own unless given."""
 
 
 def env(arguments: list[str]) -> int:
@@ -34,7 +47,15 @@ def env(arguments: list[str]) -> int:
         return 0
     if options.id is None:
         raise UsageError("`choreo env check` needs the id of an environment, such as walker_run")
-    found = check(options.id)
+    found = check(
+        options.id,
+        obs=options.obs,
+        image_size=options.image_size,
+        cameras=options.cameras,
+        keys=options.keys,
+        action_repeat=options.action_repeat,
+        time_limit=options.time_limit,
+    )
     print(f"{found.id}: {'fits' if found.ok else 'does not fit'}")
     for sentence in found.fits:
         print(f"  + {sentence}")

@@ -1,4 +1,4 @@
-"""`choreo evaluate`, `choreo skills`, `choreo zeroshot` and `choreo bench`."""
+"""`choreo evaluate`, `choreo skills` and `choreo bench`."""
 
 import json
 import sys
@@ -12,16 +12,17 @@ from rich.table import Table
 
 from choreo.agent import Agent, PolicyName, find_checkpoint, load
 from choreo.bench import BenchConfig, UpdateCost, bench_update
+from choreo.data import open_dataset
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
+from choreo.evaluation.data_report import data_report
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
 from choreo.evaluation.skill_report import skill_report
-from choreo.evaluation.verdicts import headline_table
-from choreo.evaluation.zero_shot import zero_shot
+from choreo.evaluation.verdicts import codebook_verdict, headline_table, model_verdict
 from choreo.record import RunFolder, checkpoint
 from choreo.replay import Replay
-from choreo.runtime import choose_device, keep_memory, set_threads
+from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
 from choreo.viz.film import encode_video
 
 VIDEO_FRAMES = 250  # frames of a video at most
@@ -82,18 +83,8 @@ class SkillsOptions(MeasureOptions):
     """Folder of report.html and skills.json; None is skills/ in the run folder."""
     episodes: int = 4
     """Episodes of every skill."""
-    steps: int = 250
-    """Agent steps of every episode."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZeroshotOptions(MeasureOptions):
-    """Fraction of episodes in which a random skill finds the reward (paper section 4.3)."""
-
-    episodes: int = 100
-    """Episodes, each with a random skill. [paper]"""
-    skill_steps: int | None = None
-    """Steps after which another random skill takes over; None is never. [paper: never on jaco]"""
+    steps: int | None = None
+    """Agent steps of every episode; None is 250, and from pixels as many as make 250 frames."""
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -120,6 +111,9 @@ def skills(arguments: list[str]) -> None:
     options = tyro.cli(SkillsOptions, args=arguments, prog="choreo skills")
     agent = options.agent()
     folder = options.out or _folder_of(options.run) / "skills"
+    if options.env is None and knows_no_environment(agent):
+        _report_on_data(options, agent, folder)
+        return
     with options.vector(agent, min(agent.num_skills, 16)) as vector:
         report = skill_report(
             agent,
@@ -141,21 +135,24 @@ def skills(arguments: list[str]) -> None:
     print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
 
 
-def zeroshot(arguments: list[str]) -> None:
-    """`choreo zeroshot RUN`."""
-    options = tyro.cli(ZeroshotOptions, args=arguments, prog="choreo zeroshot")
-    _check_episodes(options.episodes)
-    agent = options.agent()
-    with options.vector(agent, min(options.episodes, 16)) as vector:
-        result = zero_shot(agent, vector, options.seed, options.episodes, options.skill_steps)
+def _report_on_data(options: SkillsOptions, agent: Agent, folder: Path) -> None:
+    """The figures that recorded data alone can tell."""
+    replay = replay_of(options.run)
+    if replay is None:
+        raise UsageError(
+            f"{options.run} is a snapshot without its data, and knows no environment: give the run "
+            "folder, or an environment with --env"
+        )
+    report = data_report(agent, replay, folder, options.seed)
     if options.json:
-        print(json.dumps(result.to_json()))
+        print(json.dumps(report.to_json()))
         return
-    low, high = result.interval95
-    print(
-        f"found {sum(result.found)} of {len(result.found)} ({result.fraction:.0%}, 95% interval "
-        f"{low:.0%} to {high:.0%}) with random skills, in {result.frames} frames"
-    )
+    for verdict in (
+        model_verdict(report.model_error),
+        codebook_verdict(report.code_use, "the data", report.resampled),
+    ):
+        print(verdict.sentence)
+    print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
 
 
 def bench(arguments: list[str]) -> None:
@@ -181,10 +178,20 @@ def _check_episodes(episodes: int) -> None:
 def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[str, Any]]:
     """Environment id and options: those of the run, unless another environment is named."""
     folder = _folder_of(run)
-    options: dict[str, Any] = {"action_repeat": agent.spec.action_repeat}
+    options = agent.spec.make_options()
     if (folder / "config.json").exists():
-        options["time_limit"] = RunFolder(folder).config()["training"]["time_limit"]
+        options["time_limit"] = RunFolder(folder).config()["training"].get("time_limit")
+    if env is None and knows_no_environment(agent):
+        raise UsageError(
+            f"this agent learned from recorded data ({agent.spec.id}) and knows no environment; "
+            "name one with --env"
+        )
     return env or agent.spec.id, options
+
+
+def knows_no_environment(agent: Agent) -> bool:
+    """Whether the agent comes from recorded data alone."""
+    return agent.spec.id.startswith("data:")
 
 
 def fitting_vector(
@@ -194,7 +201,9 @@ def fitting_vector(
     env_id, options = environment_of(agent, env, run)
     if time_limit is not None:
         options["time_limit"] = time_limit
-    vector = make_vector(env_id, num, parallel=False, **options)
+    drawn = agent.spec.obs != "states"  # which takes most of the time: a process for every core
+    num = min(num, usable_cores()) if drawn else num
+    vector = make_vector(env_id, num, parallel=drawn and num > 1, **options)
     differences = agent.spec.compatible_with(vector.spec)
     if differences:
         vector.close()
@@ -208,6 +217,9 @@ def fitting_vector(
 def replay_of(run: Path) -> Replay | None:
     """The experience of a run as of its checkpoint, or None for a snapshot without one."""
     folder, state = _folder_of(run), checkpoint.load_state(find_checkpoint(run))
+    if state.get("command") == "offline" and (folder / "config.json").exists():
+        config = RunFolder(folder).config()
+        return open_dataset(Path(config["data"]), config["skip_bad"], folder / "data").replay
     if "replay" not in state or not (folder / "replay").is_dir():
         return None
     return Replay.open(folder / "replay", state["replay"])

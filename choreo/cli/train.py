@@ -7,11 +7,14 @@ from typing import Any, TypeVar, cast
 import tyro
 
 from choreo.agent import AgentConfig, find_checkpoint
-from choreo.config import FinetuneConfig, PresetName, PretrainConfig, RunConfig
+from choreo.cli.data import episodes_progress
+from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
+from choreo.envs.spaces import EnvSpec
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
 from choreo.runtime import keep_memory
 from choreo.training import finetune as run_finetune
+from choreo.training import offline as run_offline
 from choreo.training import pretrain as run_pretrain
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -23,6 +26,15 @@ def pretrain(arguments: list[str]) -> None:
     config = parse(default, arguments)
     keep_memory()
     _tell(run_pretrain(config))
+
+
+def offline(arguments: list[str]) -> None:
+    """`choreo offline`."""
+    config = parse(OfflineConfig(data=cast(Path, tyro.MISSING)), arguments)
+    config = replace(config, data=config.data.resolve())  # one run, however it is spelled
+    keep_memory()
+    quiet = not config.logging.progress
+    _tell(run_offline(config, lambda: episodes_progress("import", quiet)))
 
 
 def finetune(arguments: list[str]) -> None:
@@ -64,21 +76,31 @@ def option(arguments: list[str], name: str) -> str | None:
 def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     """The default with the preset and the network sizes of the run it starts from."""
     folder = find_checkpoint(source)
-    agent = AgentConfig.from_json(checkpoint.load_state(folder)["agent"]["config"])
+    description = checkpoint.load_state(folder)["agent"]
+    agent = AgentConfig.from_json(description["config"])
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:
         default = with_settings(default, RunFolder(run).config())
-    return replace(default, model=agent.model, imagination=agent.imagination, skills=agent.skills)
+    sees = EnvSpec.from_json(description["spec"]).make_options()
+    repeat = sees.pop("action_repeat")
+    if run is None:  # the run's own option otherwise
+        default = replace(default, training=replace(default.training, action_repeat=repeat))
+    networks = {"model": agent.model, "imagination": agent.imagination, "skills": agent.skills}
+    return replace(default, **sees, **networks)
 
 
 def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfig:
     """The default with the preset, the optimiser and the batches of an earlier run."""
     default = apply_preset(default, run["preset"])
     changes: dict[str, Any] = {"seed": run["seed"], "device": run["device"]}
-    for group in ("optimizer", "training", "replay", "logging"):
-        kind = type(getattr(default, group))
-        known = {field.name for field in fields(kind)}
-        changes[group] = kind(**{k: v for k, v in run[group].items() if k in known})
+    groups = ["optimizer", "training"]
+    if run["command"] != "offline":  # whose clocks count updates
+        groups += ["replay", "logging"]
+    for group in groups:
+        options = getattr(default, group)
+        known = {field.name for field in fields(options)}
+        given = {name: value for name, value in run[group].items() if name in known}
+        changes[group] = replace(options, **given)
     return replace(default, **changes)
 
 

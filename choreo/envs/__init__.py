@@ -2,6 +2,7 @@
 
 from choreo.envs.base import Environment, TimeStep
 from choreo.envs.check import EnvCheck, check
+from choreo.envs.look import Look, look
 from choreo.envs.make import list_environments, make
 from choreo.envs.spaces import ArraySpec, EnvSpec
 from choreo.envs.vector import SerialVector, StepBatch, VectorEnv, make_vector
@@ -11,12 +12,14 @@ __all__ = [
     "EnvCheck",
     "EnvSpec",
     "Environment",
+    "Look",
     "SerialVector",
     "StepBatch",
     "TimeStep",
     "VectorEnv",
     "check",
     "list_environments",
+    "look",
     "make",
     "make_vector",
 ]

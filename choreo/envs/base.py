@@ -54,6 +54,23 @@ class Environment(abc.ABC):
     def render(self, height: int, width: int) -> np.ndarray:
         """Draw the present state as uint8 (H, W, 3); raises `RendererUnavailable`."""
 
+    def physics_state(self) -> np.ndarray | None:
+        """Return the simulator's present state (P,) float64, None where it cannot be read.
+
+        For MuJoCo: positions, velocities and activations, as dm_control orders them.
+        """
+        return None
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool]:
+        """Return reward and termination of the frame that reached a state (P,) by an action (A,).
+
+        The open episode is lost. Raises `UsageError` where a state does not tell the reward.
+        """
+        raise UsageError(
+            f"the rewards of {self.spec.id} cannot be computed from recorded physics states; those"
+            " of dm_control can. Give a task such as walker_run"
+        )
+
     def set_goal(self, goal: np.ndarray | None) -> None:
         """Give the episodes that begin from now on this goal; None draws one from the seed again.
 

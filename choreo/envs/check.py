@@ -2,13 +2,15 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from choreo.envs.base import Environment, TimeStep
+from choreo.envs.look import look
 from choreo.envs.make import make
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import EnvironmentMismatch, NotFinite
+from choreo.errors import EnvironmentMismatch, NotFinite, RendererUnavailable
 
 _SEEDS = (11, 12)
 _REPEATED_STEPS = 50
@@ -20,7 +22,8 @@ _MAX_STEPS = 1000
 class EnvCheck:
     """What was found: sentences on what fits, sentences on what does not, and the numbers.
 
-    `returns` are those of episodes with uniformly random actions, cut at 1000 agent steps.
+    `returns` are those of episodes with uniformly random actions, cut at 1000 agent steps;
+    `images` are the first ones, uint8 (H, W, 3) by key.
     """
 
     id: str
@@ -29,6 +32,7 @@ class EnvCheck:
     spec: EnvSpec | None = None
     frames_per_second: float | None = None
     returns: list[float] = field(default_factory=list)
+    images: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -36,25 +40,28 @@ class EnvCheck:
         return not self.problems
 
 
-def check(id: str, action_repeat: int | None = None, time_limit: int | None = None) -> EnvCheck:
-    """Make the environment, run it with random actions and report.
+def check(id: str, **options: Any) -> EnvCheck:
+    """Make the environment, run it with random actions and report; `options` are those of `make`.
 
-    A mismatch, NaN or missing determinism is a problem in the report; an unknown id raises
-    `UsageError`.
+    A mismatch, NaN, missing determinism, missing renderer or a bad picture is a problem in the
+    report; an unknown id or option raises `UsageError`.
     """
     result = EnvCheck(id)
     try:
-        environment = make(id, action_repeat=action_repeat, time_limit=time_limit)
+        environment = make(id, **options)
     except EnvironmentMismatch as error:
         result.problems.append(str(error))
         return result
     result.spec = environment.spec
     result.fits.extend(_describe(environment.spec))
     try:
+        _check_images(environment, result)
         _check_determinism(environment, result)
         _run_episodes(environment, result)
     except NotFinite as error:
         result.problems.append(f"It gave a value that is not a number: {error}.")
+    except RendererUnavailable as error:
+        result.problems.append(str(error))
     finally:
         environment.close()
     return result
@@ -67,7 +74,7 @@ def _describe(spec: EnvSpec) -> list[str]:
         for low, high in sorted(set(zip(spec.action_low, spec.action_high, strict=True)))
     )
     sentences = [
-        f"Observations: {shown}.",
+        f"Observations: {shown}{_describe_cameras(spec)}.",
         f"Actions: {spec.action_size} continuous values; [-1, 1] is scaled to {bounds}.",
         f"Each action is held for {spec.action_repeat} frame(s).",
     ]
@@ -82,6 +89,18 @@ def _describe(spec: EnvSpec) -> list[str]:
     else:
         sentences.append("It has no named state coordinates; reports use principal components.")
     return sentences
+
+
+def _describe_cameras(spec: EnvSpec) -> str:
+    return f"; cameras: {', '.join(spec.cameras)}" if spec.cameras else ""
+
+
+def _check_images(environment: Environment, result: EnvCheck) -> None:
+    found = look(environment)
+    result.images.update(found.images)
+    result.problems.extend(found.problems)
+    if found.images and not found.problems:
+        result.fits.append("Its images are not black, not constant, and change with the state.")
 
 
 def _check_determinism(environment: Environment, result: EnvCheck) -> None:

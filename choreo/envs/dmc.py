@@ -3,7 +3,7 @@
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dm_env
@@ -13,10 +13,11 @@ from dm_control.rl import control
 from dm_control.suite import common, quadruped
 from dm_env import specs
 
-from choreo.envs import coordinates, rendering
+from choreo.envs import coordinates, physics_states
+from choreo.envs.artist import Artist
 from choreo.envs.coordinates import NO_COORDINATES, Coordinates
-from choreo.envs.simulated import Diverged, Frame, Simulator
-from choreo.envs.spaces import ArraySpec
+from choreo.envs.layout import Layout
+from choreo.envs.simulator import Diverged, Frame, Simulator
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
 
 # dm_control declares this bound (MuJoCo's mjMAXVAL) for an actuator without limits.
@@ -26,8 +27,9 @@ _UNLIMITED = 1e10
 class DmSimulator(Simulator):
     """A `dm_env.Environment` whose observations are put end to end in their own order.
 
-    A last step with discount 0 is terminal, with any other discount it is a time limit.
-    `frame_limit` is needed only where the environment does not know its own.
+    Its uint8 arrays of rank 3 are images under their own names, channels first. A last step with
+    discount 0 is terminal, with any other discount it is a time limit. `frame_limit` is needed
+    only where the environment does not know its own.
     """
 
     def __init__(
@@ -35,24 +37,26 @@ class DmSimulator(Simulator):
         id: str,
         environment: dm_env.Environment,
         named: Coordinates = NO_COORDINATES,
-        camera: int | str = 0,
+        camera: str = "0",
         frame_limit: int | None = None,
     ) -> None:
+        self.id = id
         self._environment = environment
+        self._tells_reward = False  # not yet looked at
         self._random = _find_random_state(id, environment)
         with _old_numpy_names():
-            self._slots = _slots(id, environment.observation_spec())
-        self._size = self._slots[-1][1].stop if self._slots else 0
+            self._layout = Layout(id, environment.observation_spec())
         self._named = named
-        self._camera = camera
-        self._renderer: rendering.MujocoRenderer | None = None
+        self._artist = Artist()
         self._raw: Any = None
         self._frame = 0
-        self.observations = {"observation": ArraySpec((self._size,), "float32")}
+        self.observations = self._layout.observations
         self.action_low, self.action_high = _action_bounds(id, environment.action_spec())
         self.frame_limit = _own_frame_limit(environment) if frame_limit is None else frame_limit
         self.frame_seconds = _frame_seconds(environment)
         self.coordinate_names = named.names
+        self.cameras = _camera_names(environment)
+        self.default_camera = camera if self.cameras else None
 
     def reset(self, seed: int) -> None:
         self._random.seed(np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint32))
@@ -72,26 +76,40 @@ class DmSimulator(Simulator):
         return Frame(float(time_step.reward), last or self._frame == self.frame_limit, terminal)
 
     def observe(self) -> dict[str, np.ndarray]:
-        vector = np.empty(self._size, dtype=np.float32)
-        for key, place, flatten in self._slots:
-            value = self._raw if key is None else self._raw[key]
-            vector[place] = value.ravel() if flatten else value
-        return {"observation": vector}
+        return self._layout.read(self._raw)
 
     def coordinates(self) -> np.ndarray:
         return coordinates.as_array(self._named, self._physics() if self._named.names else None)
 
-    def render(self, height: int, width: int) -> np.ndarray:
+    def render(self, height: int, width: int, camera: str | None = None) -> np.ndarray:
         physics = self._physics()
-        model, data = physics.model.ptr, physics.data.ptr
-        if self._renderer is None or not self._renderer.fits(model, height, width):
-            self._free_renderer()
-            self._renderer = rendering.MujocoRenderer(model, height, width)
-        return self._renderer.draw(data, _camera_index(physics, self._camera))
+        index = self._camera_index(camera)
+        return self._artist.draw(physics.model.ptr, physics.data.ptr, index, height, width)
+
+    def find_upside_down(self, camera: str | None = None) -> str | None:
+        physics = self._physics()
+        index = self._camera_index(camera)
+        return self._artist.find_upside_down(physics.model.ptr, physics.data.ptr, index)
+
+    def physics_state(self) -> np.ndarray | None:
+        return physics_states.read(self._environment)
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool] | None:
+        if not self._tells_reward:
+            physics_states.check_reward(self.id, self._environment, self.reset)
+            self._tells_reward = True
+        return physics_states.reward_at(self._environment, physics, action)
 
     def close(self) -> None:
-        self._free_renderer()
+        self._artist.close()
         self._environment.close()
+
+    def _camera_index(self, camera: str | None) -> int:
+        """Return an index into the model's cameras; -1 is MuJoCo's free one."""
+        name = self.default_camera if camera is None else camera
+        if name is None:
+            return -1
+        return self.cameras.index(name) if name in self.cameras else int(name)
 
     def _physics(self) -> Any:
         physics = getattr(self._environment, "physics", None)
@@ -100,11 +118,6 @@ class DmSimulator(Simulator):
                 f"{type(self._environment).__name__} has no MuJoCo `physics`, so it cannot be drawn"
             )
         return physics
-
-    def _free_renderer(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
 
 
 def suite_simulator(id: str, domain: str, task: str, time_limited: bool = True) -> DmSimulator:
@@ -148,9 +161,9 @@ def suite_tasks() -> list[str]:
     return [f"{domain}-{task}" for domain, task in suite.ALL_TASKS]
 
 
-def camera_of(domain: str) -> int:
-    """Return the camera index that shows a domain best (quadruped: 2, as URLB draws it)."""
-    return {"quadruped": 2}.get(domain, 0)
+def camera_of(domain: str) -> str:
+    """Return the index of the camera that shows a domain best (quadruped: 2, as URLB draws it)."""
+    return {"quadruped": "2"}.get(domain, "0")
 
 
 @contextlib.contextmanager
@@ -172,36 +185,6 @@ def _find_random_state(id: str, environment: dm_env.Environment) -> np.random.Ra
         f"{id} cannot be seeded: {type(environment).__name__} has neither `random_state` nor"
         " `task.random`, a numpy RandomState. Give it one, or offer a gymnasium.Env."
     )
-
-
-def _slots(id: str, spec: Any) -> list[tuple[str | None, slice, bool]]:
-    """Return key, place in the flat vector and whether to ravel, for each observation in order."""
-    entries = spec.items() if isinstance(spec, Mapping) else [(None, spec)]
-    slots: list[tuple[str | None, slice, bool]] = []
-    start = 0
-    for key, array in entries:
-        _check_vector(id, key, array)
-        stop = start + math.prod(array.shape)
-        slots.append((key, slice(start, stop), len(array.shape) > 1))
-        start = stop
-    if start == 0:
-        raise EnvironmentMismatch(f"{id} shows no observation at all.")
-    return slots
-
-
-def _check_vector(id: str, key: str | None, array: Any) -> None:
-    name = "its observation" if key is None else f"the observation '{key}'"
-    if not isinstance(array, specs.Array):
-        raise EnvironmentMismatch(
-            f"{id}: {name} is a {type(array).__name__}; wanted one array per name, without nesting."
-        )
-    if array.dtype == np.uint8 and len(array.shape) >= 3:
-        raise EnvironmentMismatch(
-            f"{id}: {name} is an image of shape {array.shape}. Images are not built yet;"
-            " offer state observations."
-        )
-    if array.dtype.kind not in "fiub":
-        raise EnvironmentMismatch(f"{id}: {name} has dtype {array.dtype}; wanted numbers.")
 
 
 def _action_bounds(id: str, spec: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -234,7 +217,10 @@ def _frame_seconds(environment: dm_env.Environment) -> float | None:
     return None
 
 
-def _camera_index(physics: Any, camera: int | str) -> int:
-    if isinstance(camera, str):
-        return int(physics.model.name2id(camera, "camera"))
-    return camera if camera < physics.model.ncam else -1
+def _camera_names(environment: dm_env.Environment) -> tuple[str, ...]:
+    """Return the names of a MuJoCo model's cameras in order, the index of one without a name."""
+    physics = getattr(environment, "physics", None)
+    if physics is None:
+        return ()
+    model = physics.model
+    return tuple(model.id2name(i, "camera") or str(i) for i in range(model.ncam))

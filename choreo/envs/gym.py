@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium import spaces
 from PIL import Image
 
-from choreo.envs import rendering
-from choreo.envs.simulated import Frame, Simulator
+from choreo.envs import images, rendering
+from choreo.envs.simulator import Frame, Simulator
 from choreo.envs.spaces import ArraySpec
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
 
@@ -17,7 +17,8 @@ from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
 class GymSimulator(Simulator):
     """A `gymnasium.Env`: truncation is a time limit, termination is terminal.
 
-    A `Box` is the key "observation", a `Dict` keeps its keys; both become float32 vectors.
+    A `Box` is the key "observation", a `Dict` keeps its keys. Rank 1 becomes a float32 vector,
+    uint8 of rank 3 an image with its channels first.
     """
 
     def __init__(self, id: str, environment: gymnasium.Env) -> None:
@@ -28,9 +29,12 @@ class GymSimulator(Simulator):
         self._shape, self._dtype = box.shape, box.dtype
         self._low, self._high = box.low, box.high
         self._raw: Any = None
-        self.observations = {
-            key: ArraySpec(tuple(space.shape), "float32") for key, space in self._spaces.items()
+        self._channels_last = {
+            key: images.channels_last(box.shape)
+            for key, box in self._spaces.items()
+            if _is_image(box)
         }
+        self.observations = {key: self._array_spec(key) for key in self._spaces}
         self.action_low = box.low.astype(np.float64).ravel()
         self.action_high = box.high.astype(np.float64).ravel()
         spec = environment.spec
@@ -48,13 +52,13 @@ class GymSimulator(Simulator):
 
     def observe(self) -> dict[str, np.ndarray]:
         if self._is_dict:
-            return {key: np.array(self._raw[key], dtype=np.float32) for key in self._spaces}
-        return {"observation": np.array(self._raw, dtype=np.float32)}
+            return {key: self._convert(key, self._raw[key]) for key in self._spaces}
+        return {"observation": self._convert("observation", self._raw)}
 
     def coordinates(self) -> np.ndarray:
         return np.zeros(0)
 
-    def render(self, height: int, width: int) -> np.ndarray:
+    def render(self, height: int, width: int, camera: str | None = None) -> np.ndarray:
         if self._environment.render_mode != "rgb_array":
             raise RendererUnavailable(
                 f"The environment was made with render_mode {self._environment.render_mode!r};"
@@ -73,6 +77,17 @@ class GymSimulator(Simulator):
 
     def close(self) -> None:
         self._environment.close()
+
+    def _array_spec(self, key: str) -> ArraySpec:
+        shape = self._spaces[key].shape
+        if key in self._channels_last:
+            return images.image_spec(shape, self._channels_last[key])
+        return ArraySpec(tuple(shape), "float32")
+
+    def _convert(self, key: str, value: Any) -> np.ndarray:
+        if key in self._channels_last:
+            return images.channel_first(value, self._channels_last[key])
+        return np.array(value, dtype=np.float32)
 
 
 def make_gym(name: str, time_limited: bool = True) -> gymnasium.Env:
@@ -111,26 +126,30 @@ def continuous_ids() -> list[str]:
 
 def _observation_boxes(id: str, space: spaces.Space) -> dict[str, spaces.Box]:
     entries = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
-    return {key: _vector_box(id, key, box) for key, box in entries.items()}
+    return {key: _check_box(id, key, box) for key, box in entries.items()}
 
 
-def _vector_box(id: str, key: str, space: spaces.Space) -> spaces.Box:
+def _check_box(id: str, key: str, space: spaces.Space) -> spaces.Box:
     if not isinstance(space, spaces.Box):
         raise EnvironmentMismatch(
             f"{id}: the observation '{key}' is {space}. Wanted a Box, or a Dict of Boxes without"
             " nesting; gymnasium.wrappers.FlattenObservation makes one."
         )
-    if len(space.shape) == 3 and space.dtype == np.uint8:
-        raise EnvironmentMismatch(
-            f"{id}: the observation '{key}' is an image of shape {space.shape}. Images are not"
-            " built yet; offer state observations."
-        )
+    if _is_image(space) and math.prod(space.shape) > 0:
+        return space
+    if len(space.shape) == 3 and images.looks_like_one(space.shape):
+        text = images.wrong_dtype(f"the observation '{key}'", space.shape, space.dtype)
+        raise EnvironmentMismatch(f"{id}: {text}")
     if len(space.shape) != 1 or math.prod(space.shape) == 0:
         raise EnvironmentMismatch(
             f"{id}: the observation '{key}' has shape {space.shape}; wanted a vector (D,)."
             " gymnasium.wrappers.FlattenObservation makes one."
         )
     return space
+
+
+def _is_image(space: spaces.Box) -> bool:
+    return len(space.shape) == 3 and space.dtype == np.uint8
 
 
 def _action_box(id: str, space: spaces.Space) -> spaces.Box:

@@ -2,13 +2,18 @@
 
 import difflib
 import importlib
+import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from choreo.envs import rendering
 from choreo.envs.base import Environment
-from choreo.envs.simulated import SimulatedEnvironment, Simulator
+from choreo.envs.simulated import SimulatedEnvironment
+from choreo.envs.simulator import Simulator
+from choreo.envs.spaces import EnvSpec, Obs
+from choreo.envs.view import View
 from choreo.errors import EnvironmentMismatch, UsageError
 
 # A domain alone stands for this task, as the authors of Choreographer pre-train
@@ -28,52 +33,80 @@ URLB_TASKS = (
 # Ours: sparse goals for a point mass, and all of them as one domain.
 GOAL_DOMAIN = "point_mass"
 GOAL_TASKS = tuple(f"point_mass_reach_{target}" for target in _TARGETS)
+METAWORLD, _METAWORLD_TASK = "mw", "reach"
 EXORL_TASKS = tuple(f"jaco_fixed_reach_{target}" for target in _TARGETS)
 
 
 def make(
     id: str,
-    obs: Literal["states", "pixels"] = "states",
+    obs: Obs = "states",
     action_repeat: int | None = None,
     time_limit: int | None = None,
+    image_size: int = 64,
+    cameras: Sequence[str] = (),
+    keys: Sequence[str] = (),
 ) -> Environment:
     """Make the environment that `id` names.
 
     Ids: a URLB domain (`walker`: the task it is pre-trained on), a URLB task (`walker_run`), a
     point mass with sparse goals (`point_mass`, `point_mass_reach_top_left`),
-    ExORL's jaco with a fixed, unobserved target (`jaco_fixed_reach_top_left`), a dm_control suite
-    task (`dmc:point_mass-easy`), a Gymnasium id (`gym:Pendulum-v1`) or `module:factory`, a
-    function without arguments that returns a gymnasium.Env, a dm_env.Environment or an
-    `Environment` of this library. `action_repeat` is 1 frame per agent step when not given;
-    `time_limit`, in agent steps, replaces the environment's own. A factory's own limit cannot
-    be lifted and the shorter one counts.
+    ExORL's jaco with a fixed, unobserved target (`jaco_fixed_reach_top_left`), a task of Meta-World
+    (`mw_reach`), a dm_control suite task (`dmc:point_mass-easy`), a Gymnasium id
+    (`gym:Pendulum-v1`) or `module:factory`, a function without arguments that returns a
+    gymnasium.Env, a dm_env.Environment or an `Environment` of this library.
 
-    Raises `UsageError` for an unknown id and `EnvironmentMismatch` for one that does not fit.
+    `obs` is what the agent sees: "states" the environment's own observations, images among them
+    included, "pixels" pictures drawn of it, "both" all of them. Pictures are uint8 (3, S, S) with S
+    = `image_size` (32, 64 or 128), from `cameras` (names, or indices in digits; none: the one that
+    shows the domain best), under the key "image", or "image_<camera>" where there are several.
+    `keys` are the observations to show, all when empty.
+
+    `action_repeat`, when not given, is 1 frame per agent step from states, 2 with pictures and in
+    Meta-World. `time_limit`, in agent steps, replaces the environment's own. A factory's own limit
+    cannot be lifted and the shorter one counts.
+
+    Raises `UsageError` for an unknown id, camera or key and `EnvironmentMismatch` for an
+    environment that does not fit.
     """
-    if obs != "states":
-        raise UsageError(f"obs={obs!r} is not built yet; use obs='states'")
+    if obs not in get_args(Obs):
+        raise UsageError(f"obs is one of {', '.join(get_args(Obs))}, got {obs!r}")
     if ":" in id and not id.startswith(("dmc:", "gym:")):
         made = _call_factory(id)
         if isinstance(made, Environment):
-            return _unchanged(id, made, action_repeat, time_limit)
+            _check_unchanged(id, made.spec, action_repeat, time_limit)
+            _check_same_view(id, made.spec, obs, image_size, tuple(cameras), tuple(keys))
+            return made
         simulator = _wrap_foreign(id, made)
     else:
         simulator = _make_known(id, time_limited=time_limit is None)
-    repeat = 1 if action_repeat is None else action_repeat
-    return SimulatedEnvironment(id, simulator, repeat, time_limit)
+    view = View(id, simulator, obs, image_size, tuple(cameras), tuple(keys))
+    repeat = _usual_repeat(id, obs) if action_repeat is None else action_repeat
+    return SimulatedEnvironment(id, simulator, repeat, time_limit, view)
 
 
 def list_environments() -> dict[str, list[str]]:
     """Return the ids that can be made without code of one's own, by family."""
     from choreo.envs import gym
 
-    return {
+    listed = {
         "urlb": [*DOMAIN_TASKS, *URLB_TASKS],
         "exorl": list(EXORL_TASKS),
         "goals": [GOAL_DOMAIN, *GOAL_TASKS],
         "dmc": [f"dmc:{name}" for name in _dmc().suite_tasks()],
         "gym": [f"gym:{name}" for name in gym.continuous_ids()],
     }
+    if importlib.util.find_spec("metaworld") is not None:
+        listed["metaworld"] = [f"{METAWORLD}_{name}" for name in _metaworld().tasks()]
+    return listed
+
+
+def _usual_repeat(id: str, obs: Obs) -> int:
+    """Return the benchmarks' frames per agent step (URLB and Meta-World, paper appendix)."""
+    return 1 if obs == "states" and not _is_metaworld(id) else 2
+
+
+def _is_metaworld(id: str) -> bool:
+    return id == METAWORLD or id.startswith(f"{METAWORLD}_")
 
 
 def _make_known(id: str, time_limited: bool) -> Simulator:
@@ -81,8 +114,9 @@ def _make_known(id: str, time_limited: bool) -> Simulator:
         return _make_gym(id, time_limited)
     if id.startswith("dmc:"):
         return _make_suite(id, time_limited)
-    if id == "mw" or id.startswith("mw_"):
-        raise UsageError(f"Meta-World ({id}) is not built yet.")
+    if _is_metaworld(id):
+        task = id.removeprefix(METAWORLD).removeprefix("_") or _METAWORLD_TASK
+        return _metaworld().make_metaworld(id, task, time_limited)
     if id == GOAL_DOMAIN or id in GOAL_TASKS:
         return _make_goal(id, time_limited)
     return _make_urlb(id, DOMAIN_TASKS.get(id, id), time_limited)
@@ -129,6 +163,12 @@ def _make_gym(id: str, time_limited: bool) -> Simulator:
     return gym.GymSimulator(id, environment)
 
 
+def _metaworld() -> Any:
+    with rendering.without_renderer():
+        from choreo.envs import metaworld
+    return metaworld
+
+
 def _dmc() -> Any:
     with rendering.without_renderer():
         from choreo.envs import dmc
@@ -171,15 +211,33 @@ def _wrap_foreign(id: str, made: Any) -> Simulator:
     )
 
 
-def _unchanged(
-    id: str, made: Environment, action_repeat: int | None, time_limit: int | None
-) -> Environment:
-    if action_repeat not in (None, made.spec.action_repeat) or time_limit is not None:
+def _check_unchanged(
+    id: str, spec: EnvSpec, action_repeat: int | None, time_limit: int | None
+) -> None:
+    if action_repeat not in (None, spec.action_repeat) or time_limit is not None:
         raise UsageError(
             f"{id} returned a choreo Environment, which has its own action repeat and time limit;"
             " set them in the factory."
         )
-    return made
+
+
+def _check_same_view(
+    id: str,
+    spec: EnvSpec,
+    obs: Obs,
+    image_size: int,
+    cameras: tuple[str, ...],
+    keys: tuple[str, ...],
+) -> None:
+    same_size = obs == "states" or image_size == spec.image_size
+    same_keys = not keys or set(keys) == spec.observations.keys()
+    if obs in ("states", spec.obs) and cameras in ((), spec.cameras) and same_size and same_keys:
+        return
+    raise UsageError(
+        f"{id} returned a choreo Environment, which shows what its factory chose"
+        f" ({', '.join(f'{key} {array}' for key, array in spec.observations.items())}); choose obs,"
+        " image_size, cameras and keys in the factory."
+    )
 
 
 def _unknown(id: str, detail: str = "") -> UsageError:

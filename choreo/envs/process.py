@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from choreo import errors
+from choreo.envs import rendering
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import StepBatch, VectorEnv, common_spec, stack
 from choreo.envs.worker import receive, send, unpack
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, RendererUnavailable
 
 _EXIT_SECONDS = 5.0
+START_SECONDS = 180.0  # until an environment is made, and then for its first reset
 
 
 class ProcessVector(VectorEnv):
@@ -33,6 +36,9 @@ class ProcessVector(VectorEnv):
     def __init__(self, id: str, num: int, **options: Any) -> None:
         self.num = num
         self._id = id
+        self._limit: float | None = START_SECONDS
+        if options.get("obs", "states") != "states":
+            rendering.choose_backend()  # once for all, before the workers inherit it
         self._workers = [_Worker(id, index) for index in range(num)]
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
         try:
@@ -56,7 +62,9 @@ class ProcessVector(VectorEnv):
         )
 
     def receive(self) -> StepBatch:
-        return stack([unpack(packed, self.spec) for packed in self._receive_all()])
+        replies = self._receive_all()
+        self._limit = None  # every environment has drawn what it shows
+        return stack([unpack(packed, self.spec) for packed in replies])
 
     def coordinates(self) -> np.ndarray:
         return np.stack(self._ask_all([("coordinates",)] * self.num))
@@ -88,6 +96,9 @@ class ProcessVector(VectorEnv):
 
     def _receive_all(self) -> list[Any]:
         with self._closing_when_one_dies():
+            deadline = None if self._limit is None else time.monotonic() + self._limit
+            for worker in self._workers:
+                worker.wait_until(deadline)
             replies = [worker.receive() for worker in self._workers]
         return [_value(reply) for reply in replies]
 
@@ -98,10 +109,19 @@ class ProcessVector(VectorEnv):
         except _WorkerDied as error:
             self.close()
             raise ChoreoError(str(error)) from error
+        except _WorkerHangs as error:
+            for worker in self._workers:
+                worker.process.kill()
+            self.close()
+            raise RendererUnavailable(str(error)) from error
 
 
 class _WorkerDied(Exception):
     """The process at the other end is gone."""
+
+
+class _WorkerHangs(Exception):
+    """The process at the other end does not answer in time."""
 
 
 class _Worker:
@@ -128,6 +148,18 @@ class _Worker:
             return receive(self._connection)
         except (EOFError, OSError) as error:
             raise _WorkerDied(self._obituary()) from error
+
+    def wait_until(self, deadline: float | None) -> None:
+        """Wait for a reply until a moment of `time.monotonic`, or without end."""
+        if deadline is None or self._connection.closed:
+            return
+        if not self._connection.poll(max(0.0, deadline - time.monotonic())):
+            raise _WorkerHangs(
+                f"{self._name} gave no answer within {START_SECONDS:.0f} s of its start, most often"
+                " because the graphics driver hangs when many begin to draw at once. Try"
+                " fewer environments, or another back end with MUJOCO_GL=osmesa or MUJOCO_GL=egl;"
+                " `choreo doctor` tries both."
+            )
 
     def hang_up(self) -> None:
         """Close the socket, on which the worker ends by itself."""

@@ -1,87 +1,40 @@
 """The agent's pace over a simulator's: action repeat, scaling, time limit and finiteness."""
 
-import abc
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from choreo.envs.base import Environment, TimeStep
-from choreo.envs.spaces import ArraySpec, EnvSpec
+from choreo.envs.simulator import Diverged, Frame, Simulator
+from choreo.envs.spaces import EnvSpec
+from choreo.envs.view import View
 from choreo.errors import EnvironmentMismatch, NotFinite, UsageError
 
 _ACTION_TOLERANCE = 1e-5
 
 
-class Frame(NamedTuple):
-    """What one control step of a simulator gave, apart from the observation."""
-
-    reward: float
-    is_last: bool
-    is_terminal: bool
-
-
-class Diverged(Exception):
-    """The simulator itself found NaN, infinity or a speed beyond all bounds in its state."""
-
-
-class Simulator(abc.ABC):
-    """One simulator in its own units and at its own pace; each family of environments has one.
-
-    `frame_limit` is its own time limit in frames and `frame_seconds` the simulated time of one;
-    both are None when unknown.
-    """
-
-    observations: dict[str, ArraySpec]
-    action_low: np.ndarray
-    action_high: np.ndarray
-    frame_limit: int | None
-    frame_seconds: float | None
-    coordinate_names: tuple[str, ...]
-
-    @abc.abstractmethod
-    def reset(self, seed: int) -> None:
-        """Start an episode that the seed alone determines."""
-
-    @abc.abstractmethod
-    def step(self, action: np.ndarray) -> Frame:
-        """Advance one frame with an action (A,) float64 within the simulator's own bounds.
-
-        Raises `Diverged` when the simulator's state has become meaningless.
-        """
-
-    @abc.abstractmethod
-    def observe(self) -> dict[str, np.ndarray]:
-        """Return freshly allocated arrays as `observations` describes them."""
-
-    @abc.abstractmethod
-    def coordinates(self) -> np.ndarray:
-        """Return the values (C,) float64 that `coordinate_names` names."""
-
-    @abc.abstractmethod
-    def render(self, height: int, width: int) -> np.ndarray:
-        """Draw the present state as uint8 (H, W, 3)."""
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Free the simulator; a second call does nothing."""
-
-
 class SimulatedEnvironment(Environment):
     """An `Environment` over a `Simulator`.
 
-    `time_limit` (agent steps) cuts an episode that the simulator has not ended before.
+    `time_limit` (agent steps) cuts an episode that the simulator has not ended before; `view` is
+    what the agent sees, the simulator's own observations unless given.
     """
 
     def __init__(
-        self, id: str, simulator: Simulator, action_repeat: int = 1, time_limit: int | None = None
+        self,
+        id: str,
+        simulator: Simulator,
+        action_repeat: int = 1,
+        time_limit: int | None = None,
+        view: View | None = None,
     ) -> None:
         low, high = simulator.action_low, simulator.action_high
         _check_bounds(id, low, high)
         _check_positive("action_repeat", action_repeat)
         if time_limit is not None:
             _check_positive("time_limit", time_limit)
-        self._simulator = simulator
+        self.simulator = simulator
+        self._view = View(id, simulator) if view is None else view
         self._repeat = action_repeat
         self._time_limit = time_limit
         self._middle = (high + low) / 2
@@ -89,15 +42,15 @@ class SimulatedEnvironment(Environment):
         self._low, self._high = low, high
         self._steps = 0
         self._open = False
-        self.spec = _make_spec(id, simulator, action_repeat, time_limit)
+        self.spec = _make_spec(id, simulator, self._view, action_repeat, time_limit)
 
     def reset(self, seed: int) -> TimeStep:
         if not 0 <= seed < 2**63:
             raise ValueError(f"a seed is at least 0 and below 2**63, got {seed}")
-        self._simulator.reset(seed)
+        self.simulator.reset(seed)
         self._steps = 0
         self._open = True
-        observation = self._simulator.observe()
+        observation = self._view.observe()
         self._check_finite(observation, 0.0, None)
         return TimeStep(observation, 0.0, True, False, False)
 
@@ -107,28 +60,53 @@ class SimulatedEnvironment(Environment):
             raise ValueError(f"{self.spec.id}: no open episode; call reset(seed) before step")
         self._steps += 1
         reward, is_last, is_terminal = self._repeat_frames(own_action, action)
-        observation = self._simulator.observe()
+        observation = self._view.observe()
         self._check_finite(observation, reward, action)
         is_last = is_last or self._steps == self._time_limit
         self._open = not is_last
         return TimeStep(observation, reward, False, is_last, is_terminal)
 
     def coordinates(self) -> np.ndarray:
-        return self._simulator.coordinates()
+        return self.simulator.coordinates()
 
     def render(self, height: int, width: int) -> np.ndarray:
-        return self._simulator.render(height, width)
+        return np.ascontiguousarray(self.simulator.render(height, width))
+
+    def find_upside_down(self) -> list[str]:
+        """Say in a sentence for each camera shown how its picture is upside down, if it is.
+
+        Needs an open episode and changes nothing in it.
+        """
+        found = [self.simulator.find_upside_down(camera) for camera in self._view.drawn]
+        return [sentence for sentence in found if sentence is not None]
+
+    def set_goal(self, goal: np.ndarray | None) -> None:
+        if not self.simulator.set_goal(goal):
+            super().set_goal(goal)
+
+    def physics_state(self) -> np.ndarray | None:
+        return self.simulator.physics_state()
+
+    def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool]:
+        self._open = False
+        if self._repeat != 1:
+            raise UsageError(
+                f"{self.spec.id} sums its reward over {self._repeat} frames, and one state tells"
+                " the reward of one frame only; make it with action_repeat=1"
+            )
+        found = self.simulator.reward_at(physics, self._to_own_units(action))
+        return super().reward_at(physics, action) if found is None else found
 
     def close(self) -> None:
         self._open = False
-        self._simulator.close()
+        self.simulator.close()
 
     def _repeat_frames(self, own_action: np.ndarray, action: np.ndarray) -> Frame:
         total = 0.0
         is_last = is_terminal = False
         for _ in range(self._repeat):
             try:
-                reward, is_last, is_terminal = self._simulator.step(own_action)
+                reward, is_last, is_terminal = self.simulator.step(own_action)
             except Diverged as error:
                 self._open = False
                 raise NotFinite(
@@ -172,7 +150,7 @@ class SimulatedEnvironment(Environment):
 
 
 def _make_spec(
-    id: str, simulator: Simulator, action_repeat: int, time_limit: int | None
+    id: str, simulator: Simulator, view: View, action_repeat: int, time_limit: int | None
 ) -> EnvSpec:
     limits = [time_limit] if time_limit is not None else []
     if simulator.frame_limit is not None:
@@ -180,7 +158,7 @@ def _make_spec(
     seconds = simulator.frame_seconds
     return EnvSpec(
         id=id,
-        observations=simulator.observations,
+        observations=view.observations,
         action_size=len(simulator.action_low),
         action_low=tuple(simulator.action_low.tolist()),
         action_high=tuple(simulator.action_high.tolist()),
@@ -188,6 +166,9 @@ def _make_spec(
         episode_steps=min(limits, default=None),
         coordinates=simulator.coordinate_names,
         step_seconds=None if seconds is None else seconds * action_repeat,
+        obs=view.obs,
+        cameras=view.cameras,
+        keys=view.keys,
     )
 
 

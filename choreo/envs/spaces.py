@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from choreo.errors import UsageError
+
+IMAGE_SIZES = (32, 64, 128)  # pixels: what the world model's convolutions take (ours)
+
 Obs = Literal["states", "pixels", "both"]
 """What an agent sees: the environment's own observations, pictures of it, or both."""
 
@@ -31,7 +35,8 @@ class EnvSpec:
     `episode_steps` is the time limit in agent steps and `step_seconds` the simulated time of one
     agent step; both are None when unknown. `coordinates` names the entries of
     `Environment.coordinates()`. `obs` is what was asked of `make`: the environment's own
-    observations ("states"), pictures from `cameras` ("pixels"), or "both".
+    observations ("states"), pictures from `cameras` ("pixels"), or "both"; `keys` were asked for,
+    all when empty.
     """
 
     id: str
@@ -45,6 +50,7 @@ class EnvSpec:
     step_seconds: float | None
     obs: Obs = "states"
     cameras: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     @property
     def images(self) -> dict[str, ArraySpec]:
@@ -61,7 +67,7 @@ class EnvSpec:
         options: dict[str, Any] = {"action_repeat": self.action_repeat}
         if self.obs != "states":
             options |= {"obs": self.obs, "cameras": self.cameras, "image_size": self.image_size}
-        return options | {"keys": tuple(self.observations)}
+        return options | {"keys": self.keys}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings."""
@@ -74,7 +80,7 @@ class EnvSpec:
             key: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for key, spec in data["observations"].items()
         }
-        names = ("action_low", "action_high", "coordinates", "cameras")
+        names = ("action_low", "action_high", "coordinates", "cameras", "keys")
         tuples = {name: tuple(data[name]) for name in names if name in data}
         return cls(**{**data, **tuples, "observations": observations})
 
@@ -111,3 +117,17 @@ class EnvSpec:
                 f"{other.id} {other.action_repeat} times."
             )
         return sentences
+
+
+def name_nearest_size(size: int) -> int:
+    """Return the legal image size (pixels) that is nearest to `size`, the smaller of two."""
+    return min(IMAGE_SIZES, key=lambda legal: (abs(legal - size), legal))
+
+
+def check_image_size(size: int) -> None:
+    """Raise `UsageError` with the nearest legal size unless images may be `size` pixels square."""
+    if size not in IMAGE_SIZES:
+        raise UsageError(
+            f"images cannot be {size} x {size}: the world model's convolutions take 32, 64 or 128;"
+            f" the nearest is {name_nearest_size(size)}"
+        )

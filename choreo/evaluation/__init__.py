@@ -2,18 +2,23 @@
 
 from choreo.evaluation.evaluate import Evaluation, evaluate
 from choreo.evaluation.health import SkillReport, measure_health
+from choreo.evaluation.imagined import score_skills, skill_of_goal
 from choreo.evaluation.rollouts import Episode, run_episodes
 from choreo.evaluation.skill_report import skill_report
-from choreo.evaluation.zero_shot import ZeroShot, zero_shot
+from choreo.evaluation.zero_shot import Trial, ZeroShot, zero_shot, zero_shot_controls
 
 __all__ = [
     "Episode",
     "Evaluation",
     "SkillReport",
+    "Trial",
     "ZeroShot",
     "evaluate",
     "measure_health",
     "run_episodes",
+    "score_skills",
+    "skill_of_goal",
     "skill_report",
     "zero_shot",
+    "zero_shot_controls",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from choreo.agent import Agent
-from choreo.evaluation.rollouts import Episode
+from choreo.evaluation.episode import Episode
 from choreo.replay import Replay
 from choreo.world_model import Batch
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from choreo.evaluation.rollouts import Episode
+from choreo.evaluation.episode import Episode
 
 COMPONENTS = 3  # principal components for an environment without named coordinates [ours]
+IMAGE_ROWS = 10_000  # observations with images that components are computed on [ours]
 
 # Cells along each dimension, by the number of dimensions [ours].
 BINS = {1: 50, 2: 20, 3: 10}
@@ -63,16 +64,25 @@ class Projection:
 def make_projection(names: tuple[str, ...], episodes: Sequence[Episode]) -> Projection:
     """Named coordinates where there are some, else the first principal components.
 
-    The components are those of the standardised observations of all `episodes` together.
+    The components are those of the standardised observations of all `episodes` together; of images
+    those of their grey thumbnails, on some 10,000 evenly spaced observations.
     """
     if names:
         return Projection(names)
-    data = np.concatenate([episode.flat_observations() for episode in episodes])
+    stride = _stride(episodes)
+    data = np.concatenate([episode.flat_observations()[::stride] for episode in episodes])
     mean, scale = data.mean(0), data.std(0)
     scale = np.where(scale > 1e-8, scale, 1.0)
     rows = np.linalg.svd((data - mean) / scale, full_matrices=False)[2][:COMPONENTS]
     labels = tuple(f"component {n + 1}" for n in range(len(rows)))
     return Projection(labels, mean, scale, rows.T)
+
+
+def _stride(episodes: Sequence[Episode]) -> int:
+    """Every how many observations to use: all, or fewer where there are many images."""
+    if not any(episode.thumbnails for episode in episodes):
+        return 1
+    return -(-sum(episode.length + 1 for episode in episodes) // IMAGE_ROWS)
 
 
 def arrivals(projection: Projection, episodes: Sequence[Episode]) -> np.ndarray:

@@ -1,23 +1,35 @@
 """Whether reward-free learning works: figures for trained skills next to two controls."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from choreo.agent import Agent, Parts, PolicyName
-from choreo.envs import VectorEnv
+from choreo.agent import Agent, PolicyName
+from choreo.envs import EnvSpec, VectorEnv
+from choreo.envs.spaces import Obs
 from choreo.errors import EnvironmentMismatch, UsageError
 from choreo.evaluation.codes import SKIPPED, CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
+from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.coverage import Coverage, Projection, make_projection, measure_coverage
-from choreo.evaluation.model_error import ModelError, measure_model_error
+from choreo.evaluation.episode import Episode, KeepImages
+from choreo.evaluation.model_error import ModelError, measure_model_error, measure_spread
+from choreo.evaluation.pictures import CodeMatch, measure_code_match
 from choreo.evaluation.predictability import Predictability, measure_predictability
-from choreo.evaluation.rollouts import Episode, run_episodes
+from choreo.evaluation.rollouts import run_episodes
+from choreo.evaluation.windows import keep_windows
 from choreo.record import derive_seed
 from choreo.replay import Replay
 
 CONDITIONS = ("trained", "untrained", "random")
 """The agent, the same agent with fresh weights, and uniformly random actions."""
+
+TOLD_FROM: dict[Obs, str] = {
+    "states": "the observed vectors",
+    "pixels": "grey pictures of 16 x 16 pixels",
+    "both": "the observed vectors and grey pictures of 16 x 16 pixels",
+}
+"""What predictability is measured on, by what the agent sees."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,12 @@ class Settings:
     action_repeat: int
     seed: int
     sampled_actions: bool
+    seen: Obs = "states"
+
+    @property
+    def seen_once(self) -> str:
+        """What a single observation is, as a word."""
+        return {"states": "state", "pixels": "picture", "both": "observation"}[self.seen]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -45,6 +63,7 @@ class Settings:
             "counted": "steps",
             "seed": self.seed,
             "sampled_actions": self.sampled_actions,
+            "observations": self.seen,
         }
 
 
@@ -65,6 +84,8 @@ class SkillReport:
     resampled: int
     model_error: ModelError | None
     model_error_random: ModelError | None
+    code_match: CodeMatch | None = None
+    """How well decoded codes look like what skills reach; None without images."""
 
     @property
     def chance(self) -> float:
@@ -79,6 +100,7 @@ class SkillReport:
             "predictability": self._predictability(),
             "codebook": self._codebook(),
             "model_error": self._model_error(),
+            **({} if self.code_match is None else {"decoded_codes": self.code_match.to_json()}),
             "settings": self.settings.to_json(),
         }
 
@@ -98,7 +120,8 @@ class SkillReport:
     def _predictability(self) -> dict[str, Any]:
         accuracy = {name: value.accuracy for name, value in self.predictability.items()}
         per_skill = {name: value.per_skill for name, value in self.predictability.items()}
-        return {**accuracy, "chance": self.chance, "per_skill": per_skill}
+        source = {"told_from": TOLD_FROM[self.settings.seen]}
+        return {**accuracy, "chance": self.chance, "per_skill": per_skill, **source}
 
     def _codebook(self) -> dict[str, Any]:
         replay, use = self.replay_code_use, self.code_use
@@ -122,7 +145,7 @@ def measure_health(
     agent: Agent,
     vector: VectorEnv,
     episodes_per_skill: int = 4,
-    steps: int = 250,
+    steps: int | None = None,
     seed: int = 0,
     replay: Replay | None = None,
     sample: bool = False,
@@ -136,7 +159,8 @@ def measure_health(
         agent: whose skills to look at.
         vector: environments that fit it; any number, more is faster.
         episodes_per_skill: at least 2, as predictability is measured on held-out ones.
-        steps: steps of an episode (agent steps), more than the 50 that the hit rate skips.
+        steps: steps of an episode (agent steps), more than the 50 that the hit rate skips; None
+            leaves it to `usual_steps`.
         seed: decides starts and all other chance.
         replay: the run's experience, over which the use of the codes is counted.
         sample: draw the skills' actions instead of taking the policies' means.
@@ -145,19 +169,17 @@ def measure_health(
         UsageError: too few episodes or steps.
         EnvironmentMismatch: the environment does not fit the agent.
     """
+    steps = usual_steps(vector.spec) if steps is None else steps
     _check(agent, vector, episodes_per_skill, steps)
-    parts = cast(Parts, agent.parts)
-    untrained = Agent(agent.spec, agent.config, parts, derive_seed(seed, "untrained"))
-    scale = agent.world_model.standardizer.state_dict()
-    untrained.world_model.standardizer.load_state_dict(scale)
-    untrained = untrained.to(agent.device).eval()
+    untrained = untrained_agent(agent, seed)
     actors: dict[str, tuple[Agent, PolicyName]] = {
         "trained": (agent, "skill"),
         "untrained": (untrained, "skill"),
         "random": (agent, "random"),
     }
+    keep = keep_windows(agent.num_skills, episodes_per_skill) if agent.spec.images else None
     episodes = {
-        name: play_skills(actor, vector, policy, episodes_per_skill, steps, seed, sample)
+        name: play_skills(actor, vector, policy, episodes_per_skill, steps, seed, sample, keep)
         for name, (actor, policy) in actors.items()
     }
     total = agent.num_skills * episodes_per_skill * steps
@@ -171,8 +193,17 @@ def measure_health(
         spec.action_repeat,
         seed,
         sample,
+        _seen(agent),
     )
     return _measure(agent, untrained, episodes, settings, spec.coordinates, replay)
+
+
+def usual_steps(spec: EnvSpec) -> int:
+    """Steps of an episode of the report: 250, or with images, which take long to draw, 250 frames.
+
+    Never fewer than 100, so that enough are left of what the hit rate skips. Source: ours.
+    """
+    return max(100, 250 // spec.action_repeat) if spec.images else 250
 
 
 def play_skills(
@@ -183,10 +214,12 @@ def play_skills(
     steps: int,
     seed: int,
     sample: bool = False,
+    keep_images: KeepImages | None = None,
 ) -> list[Episode]:
     """Episodes of every skill from the same starts, exactly `episodes_per_skill x steps` of each.
 
-    Episodes that end before are followed by others from further starts.
+    Episodes that end before are followed by others from further starts. `keep_images` says which
+    images are kept, see `run_episodes`.
     """
     left = np.full(agent.num_skills, episodes_per_skill * steps)
     start, rounds, kept = 0, episodes_per_skill, []
@@ -203,6 +236,7 @@ def play_skills(
             sample=sample,
             steps=steps,
             starts=starts,
+            keep_images=keep_images,
         )
         for episode, skill in zip(played, skills):
             if left[skill] > 0:
@@ -223,7 +257,7 @@ def _measure(
     skills, seed = settings.skills, derive_seed(settings.seed, "health")
     every = [episode for group in episodes.values() for episode in group]
     projection = make_projection(names, every)
-    variance = np.concatenate([episode.flat_observations() for episode in every]).var(0)
+    spread = measure_spread(every)
     models = {"trained": agent, "untrained": untrained}
     return SkillReport(
         settings=settings,
@@ -236,9 +270,15 @@ def _measure(
         code_use={name: rollout_use(group, skills) for name, group in episodes.items()},
         replay_code_use=None if replay is None else replay_use(agent, replay, seed),
         resampled=int(agent.skills.resampled),
-        model_error=measure_model_error(models, episodes["trained"], variance, seed),
-        model_error_random=measure_model_error(models, episodes["random"], variance, seed),
+        model_error=measure_model_error(models, episodes["trained"], spread, seed),
+        model_error_random=measure_model_error(models, episodes["random"], spread, seed),
+        code_match=measure_code_match(agent, episodes["trained"]),
     )
+
+
+def _seen(agent: Agent) -> Obs:
+    images, keys = len(agent.spec.images), len(agent.spec.observations)
+    return "states" if images == 0 else "pixels" if images == keys else "both"
 
 
 def _check(agent: Agent, vector: VectorEnv, episodes_per_skill: int, steps: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,63 +10,13 @@ import torch
 from choreo.agent import Agent, PolicyName, Session
 from choreo.envs import StepBatch, VectorEnv
 from choreo.errors import UsageError
+from choreo.evaluation.episode import Episode, KeepImages, thumbnails
 from choreo.record import derive_seed
 
 FRAME_SIZE = (128, 128)  # height and width in pixels [ours]
 
 Skills = Sequence[int] | Sequence[Sequence[int]]
 """A skill number for each episode, or several, played one after the other."""
-
-
-@dataclass(frozen=True)
-class Episode:
-    """What happened in T steps, at T + 1 observations.
-
-    observations: raw, each (T + 1, shape); actions (T, A), the one of index t taken at observation
-    t; rewards (T,), received on arrival; coordinates (T + 1, C), the environment's named ones;
-    codes (T + 1,), the nearest code of the posterior h. `skill` is the (first) commanded one,
-    `start` numbers the start of the episode: equal numbers began alike. `ended` is False where the
-    episode was cut at a number of steps. `frames` are pictures (H, W, 3), every few steps.
-    """
-
-    observations: dict[str, np.ndarray]
-    actions: np.ndarray
-    rewards: np.ndarray
-    coordinates: np.ndarray
-    codes: np.ndarray
-    skill: int | None
-    start: int
-    ended: bool
-    frames: list[np.ndarray] = field(default_factory=list)
-
-    @property
-    def return_(self) -> float:
-        """Sum of the rewards."""
-        return float(self.rewards.sum(dtype=np.float64))
-
-    @property
-    def length(self) -> int:
-        """Steps taken, T."""
-        return len(self.rewards)
-
-    def cut(self, steps: int) -> "Episode":
-        """The first `steps` steps of this episode; itself when it has no more."""
-        if steps >= self.length:
-            return self
-        return replace(
-            self,
-            observations={key: value[: steps + 1] for key, value in self.observations.items()},
-            actions=self.actions[:steps],
-            rewards=self.rewards[:steps],
-            coordinates=self.coordinates[: steps + 1],
-            codes=self.codes[: steps + 1],
-            ended=False,
-        )
-
-    def flat_observations(self) -> np.ndarray:
-        """All observation keys as one vector per step, (T + 1, D) float64."""
-        parts = [value.reshape(len(value), -1) for value in self.observations.values()]
-        return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 def run_episodes(
@@ -82,6 +32,8 @@ def run_episodes(
     starts: Sequence[int] | None = None,
     skill_steps: int | None = None,
     frame_size: tuple[int, int] = FRAME_SIZE,
+    goals: Sequence[np.ndarray] | None = None,
+    keep_images: KeepImages | None = None,
 ) -> list[Episode]:
     """Play `episodes` episodes, `vector.num` at once, and return them in order.
 
@@ -102,15 +54,20 @@ def run_episodes(
         starts: start number of each episode.
         skill_steps: steps after which an episode goes on to its next skill.
         frame_size: height and width of the pictures in pixels.
+        goals: the goal of each episode, for environments that take goals.
+        keep_images: called with every episode that is over; the images it names are kept, all
+            others are let go. None keeps none and holds none while episodes last.
 
     Raises:
-        UsageError: a skill out of range, or episodes that would never end.
+        UsageError: a skill out of range, episodes that would never end, or goals that the
+            environment does not take.
         RendererUnavailable: pictures are wanted and cannot be drawn here.
     """
     _check(agent, vector, policy, episodes, skills, steps)
-    plans = _plans(episodes, skills, starts)
+    plans = _plans(episodes, skills, starts, goals)
     player = _Player(agent, vector, policy, plans, seed, sample, steps, skill_steps)
     player.frames_every, player.frame_size = frames_every, frame_size
+    player.keep_images = keep_images
     return player.play()
 
 
@@ -121,6 +78,7 @@ class _Plan:
     number: int
     start: int
     skills: tuple[int, ...]
+    goal: np.ndarray | None = None
 
 
 @dataclass
@@ -133,6 +91,9 @@ class _Recording:
     rewards: list[float] = field(default_factory=list)
     coordinates: list[np.ndarray] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
+    thumbnails: list[dict[str, np.ndarray]] = field(default_factory=list)
+    images: list[dict[str, np.ndarray]] = field(default_factory=list)
     frames: list[np.ndarray] = field(default_factory=list)
 
     @property
@@ -140,9 +101,9 @@ class _Recording:
         return len(self.actions)
 
     def finish(self, ended: bool) -> Episode:
-        plan, first = self.plan, self.observations[0]
+        plan = self.plan
         return Episode(
-            observations={key: np.stack([o[key] for o in self.observations]) for key in first},
+            observations=_stack(self.observations),
             actions=np.stack(self.actions),
             rewards=np.array(self.rewards, np.float32),
             coordinates=np.stack(self.coordinates),
@@ -151,7 +112,16 @@ class _Recording:
             start=plan.start,
             ended=ended,
             frames=self.frames,
+            thumbnails=_stack(self.thumbnails),
+            images=_stack(self.images),
+            image_steps=np.arange(len(self.images)),
+            distances=np.array(self.distances, np.float32),
         )
+
+
+def _stack(steps: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays of every step as one array per key, (T + 1, shape)."""
+    return {key: np.stack([step[key] for step in steps]) for key in (steps[0] if steps else ())}
 
 
 class _Player:
@@ -159,6 +129,7 @@ class _Player:
 
     frames_every: int | None = None
     frame_size: tuple[int, int] = FRAME_SIZE
+    keep_images: KeepImages | None = None
 
     def __init__(
         self,
@@ -178,6 +149,8 @@ class _Player:
         self.rows: list[_Recording | None] = [None] * vector.num
         self.seeds = np.zeros(vector.num, np.int64)
         self.done: dict[int, Episode] = {}
+        with torch.no_grad():
+            self.decoded = agent.skills.decoded_codes()  # (K, D)
 
     def play(self) -> list[Episode]:
         session = self.agent.session(self.vector.num, derive_seed(self.seed, "acting"))
@@ -188,7 +161,8 @@ class _Player:
         while any(recording is not None for recording in self.rows):
             step = self.vector.step(actions, reset, self.seeds)
             actions = self._act(session, step)
-            self._note(step, self._codes(session))
+            self._note(step)
+            self._judge(session)
             reset = self._end(step, actions)
         return [self.done[number] for number in sorted(self.done)]
 
@@ -198,6 +172,8 @@ class _Player:
         self.rows[row] = None if plan is None else _Recording(plan)
         start = 0 if plan is None else plan.start
         self.seeds[row] = derive_seed(self.seed, "evaluation", start)
+        if plan is not None and plan.goal is not None:
+            self.vector.set_goal(row, plan.goal)
 
     def _act(self, session: Session, step: StepBatch) -> np.ndarray:
         skills = np.array([self._skill(recording) for recording in self.rows], np.int64)
@@ -217,20 +193,33 @@ class _Player:
         return skills[min(block, len(skills) - 1)]
 
     @torch.no_grad()
-    def _codes(self, session: Session) -> np.ndarray:
-        return self.agent.skills.nearest_code(session.deter).cpu().numpy()
+    def _judge(self, session: Session) -> None:
+        """Write down the nearest codes, and how far the commanded ones are."""
+        deter = session.deter
+        codes = self.agent.skills.nearest_code(deter).cpu().numpy()
+        commanded = [self._skill(recording) for recording in self.rows]
+        gaps = torch.linalg.vector_norm(self.decoded[commanded] - deter, dim=-1).tolist()
+        for row, recording in enumerate(self.rows):
+            if recording is not None:
+                recording.codes.append(int(codes[row]))
+                recording.distances += gaps[row : row + 1] if recording.plan.skills else []
 
-    def _note(self, step: StepBatch, codes: np.ndarray) -> None:
+    def _note(self, step: StepBatch) -> None:
         """Write down what every recorded row has arrived at."""
         coordinates = self.vector.coordinates()
+        seen, images = _apart(step.observation)
+        small = {key: thumbnails(value) for key, value in images.items()}
         for row, recording in enumerate(self.rows):
             if recording is None:
                 continue
             if not step.is_first[row]:
                 recording.rewards.append(float(step.reward[row]))
-            recording.observations.append({k: v[row] for k, v in step.observation.items()})
+            recording.observations.append(_row(seen, row))
             recording.coordinates.append(coordinates[row])
-            recording.codes.append(int(codes[row]))
+            if images:
+                recording.thumbnails.append(_row(small, row))
+            if images and self.keep_images is not None:
+                recording.images.append(_row(images, row))
             if self.frames_every and recording.steps % self.frames_every == 0:
                 recording.frames.append(self.vector.render(row, *self.frame_size))
 
@@ -241,19 +230,47 @@ class _Player:
             if recording is None:
                 continue
             if step.is_last[row] or recording.steps == self.steps:
-                self.done[recording.plan.number] = recording.finish(bool(step.is_last[row]))
+                self.done[recording.plan.number] = self._finish(recording, bool(step.is_last[row]))
                 self._begin(row)
                 reset[row] = True
             else:
                 recording.actions.append(actions[row].copy())
         return reset
 
+    def _finish(self, recording: _Recording, ended: bool) -> Episode:
+        episode = recording.finish(ended)
+        return (
+            episode if self.keep_images is None else episode.with_images(self.keep_images(episode))
+        )
 
-def _plans(episodes: int, skills: Skills | None, starts: Sequence[int] | None) -> list[_Plan]:
+
+Arrays = dict[str, np.ndarray]
+
+
+def _apart(observation: Arrays) -> tuple[Arrays, Arrays]:
+    """Vectors and images of a batch of observations."""
+    images = {key: value for key, value in observation.items() if value.dtype == np.uint8}
+    return {key: value for key, value in observation.items() if key not in images}, images
+
+
+def _row(arrays: Arrays, row: int) -> Arrays:
+    """A copy of one row, so that the batch itself can be let go."""
+    return {key: value[row].copy() for key, value in arrays.items()}
+
+
+def _plans(
+    episodes: int,
+    skills: Skills | None,
+    starts: Sequence[int] | None,
+    goals: Sequence[np.ndarray] | None,
+) -> list[_Plan]:
+    if goals is not None and len(goals) != episodes:
+        raise UsageError(f"{len(goals)} goals were given for {episodes} episodes; give as many")
     plans = []
     for number in range(episodes):
         own = () if skills is None else tuple(np.atleast_1d(skills[number]).tolist())
-        plans.append(_Plan(number, number if starts is None else starts[number], own))
+        start = number if starts is None else starts[number]
+        plans.append(_Plan(number, start, own, None if goals is None else goals[number]))
     return plans
 
 

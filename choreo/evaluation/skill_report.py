@@ -3,18 +3,22 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from choreo.agent import Agent
 from choreo.envs import VectorEnv
+from choreo.envs.spaces import Obs
 from choreo.errors import RendererUnavailable, StorageError
 from choreo.evaluation import verdicts
 from choreo.evaluation.codes import SKIPPED
 from choreo.evaluation.coverage import Projection
-from choreo.evaluation.health import CONDITIONS, SkillReport, measure_health
-from choreo.evaluation.model_error import CONTEXT, HORIZONS
-from choreo.evaluation.rollouts import Episode, run_episodes
+from choreo.evaluation.episode import THUMBNAIL, Episode
+from choreo.evaluation.health import CONDITIONS, TOLD_FROM, SkillReport, measure_health
+from choreo.evaluation.picture_sections import picture_sections
+from choreo.evaluation.rollouts import run_episodes
+from choreo.evaluation.windows import CONTEXT, HORIZONS
 from choreo.replay import Replay
 from choreo.viz import (
     Clip,
@@ -30,6 +34,15 @@ from choreo.viz import (
 from choreo.viz.maps import SkillPath, skill_grid, skill_map
 from choreo.viz.plots import Bars, bar_panels, code_use_bars, error_curves, hit_heatmap
 
+
+class HasFigures(Protocol):
+    """Anything with figures for `skills.json`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        ...
+
+
 REPORT, FIGURES = "report.html", "skills.json"
 ENVIRONMENTS = 16  # how many to step together: enough to batch the networks [ours]
 FILMED = 7  # skills in the film strip [ours]
@@ -41,13 +54,27 @@ TITLES = {
     "random": "random actions",
 }
 
+SINGLE_IS: dict[Obs, str] = {
+    "states": "",
+    "pixels": f", a grey picture of {THUMBNAIL} x {THUMBNAIL} pixels",
+    "both": f", its numbers and a grey picture of {THUMBNAIL} x {THUMBNAIL} pixels",
+}
+ERRORS_ARE: dict[Obs, str] = {
+    "states": "Errors are squared, divided by the variance of each observation dimension and "
+    "averaged.",
+    "pixels": "Errors are squared, added up over all pixels and divided by what always showing "
+    "the average picture would give.",
+    "both": "Errors are squared and divided by the variance: of each observed number, and of all "
+    "pixels together; the curves are the mean of the two.",
+}
+
 
 def skill_report(
     agent: Agent,
     vector: VectorEnv,
     folder: Path,
     episodes_per_skill: int = 4,
-    steps: int = 250,
+    steps: int | None = None,
     seed: int = 0,
     replay: Replay | None = None,
     sample: bool = False,
@@ -70,7 +97,7 @@ def skill_report(
         folder / REPORT,
         title or f"Skills learned in {s.environment}",
         _lead(report),
-        [*first, *skill_sections(report), film, *more],
+        [*first, *skill_sections(report), *picture_sections(report, agent), film, *more],
         f"Environment {s.environment}, seed {s.seed}, {s.steps_each:,} steps "
         f"({s.steps_each * s.action_repeat:,} frames) for each of the three columns. "
         f"The numbers are in {FIGURES}.",
@@ -78,7 +105,7 @@ def skill_report(
     return report
 
 
-def write_figures(report: SkillReport, path: Path) -> None:
+def write_figures(report: HasFigures, path: Path) -> None:
     """Write the figures as JSON.
 
     Raises StorageError when they cannot be written.
@@ -199,7 +226,7 @@ def _map_section(report: SkillReport) -> Section:
     text = (
         "Every line is one episode, every colour one skill, every dot the end of an episode; the "
         f"three panels have the same axes. Coverage counts the cells, of {cells:,}, of a grid "
-        f"over {axes} that all skills together pass through."
+        f"over {axes} that all skills together pass through.{_axes_note(report)}"
     )
     grid = skill_grid(skill_paths(report, "trained"), names, skills)
     return Section(
@@ -213,6 +240,14 @@ def _map_section(report: SkillReport) -> Section:
     )
 
 
+def _axes_note(report: SkillReport) -> str:
+    """What the axes are where they are not the environment's named coordinates."""
+    if report.projection.components is None:
+        return ""
+    seen = TOLD_FROM[report.settings.seen]
+    return f" The components are the main directions in which {seen} vary."
+
+
 def _hit_section(report: SkillReport) -> Section:
     chance = report.chance
     accuracy = {name: value.accuracy for name, value in report.predictability.items()}
@@ -224,7 +259,8 @@ def _hit_section(report: SkillReport) -> Section:
     text = (
         f"Hit rate: the share of steps, after the first {SKIPPED}, at which the code nearest to "
         "the model's state is the commanded one. Predictability: how often a simple classifier, "
-        "tested on episodes it has not seen, names the skill from a single observation."
+        f"tested on episodes it has not seen, names the skill from a single observation"
+        f"{SINGLE_IS[report.settings.seen]}."
     )
     matrices = {TITLES[name]: report.hits[name] for name in CONDITIONS}
     return Section(
@@ -245,14 +281,16 @@ def _hit_section(report: SkillReport) -> Section:
 def _codebook_section(report: SkillReport) -> Section:
     use = report.replay_code_use or report.code_use["trained"]
     text = "Each skill stands for one code; codes that no state is near to would be idle skills."
+    where = "recorded experience" if report.replay_code_use else "the steps of this report"
     picture = Picture(code_use_bars(use.counts), "How often each code is the nearest one.")
-    return Section("The codebook", text, [verdicts.codebook_verdict(report)], [picture])
+    verdict = verdicts.codebook_verdict(use, where, report.resampled)
+    return Section("The codebook", text, [verdict], [picture])
 
 
 def _model_section(report: SkillReport) -> Section:
     text = (
-        f"The model watches {CONTEXT} steps and then predicts from the actions alone. Errors are "
-        "squared, divided by the variance of each observation dimension and averaged."
+        f"The model watches {CONTEXT} steps and then predicts from the actions alone. "
+        f"{ERRORS_ARE[report.settings.seen]}"
     )
     panels = {
         title: error.errors
@@ -266,7 +304,7 @@ def _model_section(report: SkillReport) -> Section:
     if panels:
         caption = "Prediction error on new episodes; lower is better, and dashed is a lazy guess."
         pictures = [Picture(error_curves(panels, HORIZONS), caption)]
-    return Section("The world model", text, [verdicts.model_verdict(report)], pictures)
+    return Section("The world model", text, [verdicts.model_verdict(report.model_error)], pictures)
 
 
 def map_names(report: SkillReport) -> tuple[str, str]:

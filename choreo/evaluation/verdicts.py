@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from choreo.evaluation.codes import CodeUse
 from choreo.evaluation.health import CONDITIONS, SkillReport
+from choreo.evaluation.model_error import ModelError
 from choreo.viz import Table, Verdict
 
 CONTROLS = {
@@ -48,7 +50,8 @@ def predictability_verdict(report: SkillReport) -> Verdict:
     rates: Mapping[str, float | None] = {
         name: value.accuracy for name, value in report.predictability.items()
     }
-    own = f"From one state, the trained skill is named right in {_percent(rates['trained'])}"
+    seen = report.settings.seen_once
+    own = f"From one {seen}, the trained skill is named right in {_percent(rates['trained'])}"
     return _compare_shares(own, rates, report.chance)
 
 
@@ -65,25 +68,23 @@ def _compare_shares(own: str, rates: Mapping[str, float | None], chance: float) 
     return Verdict("good", f"{own}; {against}, chance {guess}.")
 
 
-def codebook_verdict(report: SkillReport) -> Verdict:
-    """How much of the codebook is in use."""
-    use = report.replay_code_use or report.code_use["trained"]
-    codes = report.settings.skills
-    where = "recorded experience" if report.replay_code_use else "the steps of this report"
+def codebook_verdict(use: CodeUse, where: str, resampled: int) -> Verdict:
+    """How much of the codebook is in use in what `where` names."""
+    codes = len(use.counts)
     sentence = (
         f"{use.used:.0%} of the {codes} codes are in use over the last {use.counts.sum():,.0f} "
         f"steps of {where}, as evenly as {use.perplexity:.1f} codes used alike; "
-        f"{report.resampled:,} unused codes were replaced during training."
+        f"{resampled:,} unused codes were replaced during training."
     )
     even = use.perplexity / codes
     return Verdict("good" if use.used >= 0.9 and even >= 0.5 else "neutral", sentence)
 
 
-def model_verdict(report: SkillReport, horizon: int = 15) -> Verdict:
+def model_verdict(error: ModelError | None, horizon: int = 15) -> Verdict:
     """The model's error against "nothing changes" and the untrained model, some steps ahead."""
-    if report.model_error is None:
+    if error is None:
         return Verdict("neutral", "Not measured: the episodes are too short.")
-    errors = report.model_error.errors
+    errors = error.errors
     ahead = min(horizon, len(errors["trained"]))
     own, still, fresh = (
         float(errors[name][ahead - 1]) for name in ("trained", "nothing_changes", "untrained")
@@ -97,13 +98,28 @@ def model_verdict(report: SkillReport, horizon: int = 15) -> Verdict:
     return Verdict("bad", f"{sentence} The model does not beat both, so imagination misleads.")
 
 
+def code_match_verdict(report: SkillReport) -> Verdict:
+    """Whether decoded codes look like what their skills reach, against chance."""
+    match = report.code_match
+    if match is None:
+        return Verdict("neutral", "Not measured: the agent sees no images.")
+    sentence = (
+        f"For {_percent(match.right)} of the skills, the last picture of their episodes is more "
+        "like the one drawn from their own code than like those of all other codes; chance "
+        f"{_percent(match.chance)}."
+    )
+    if match.right <= match.chance:
+        return Verdict("bad", f"{sentence} The drawn codes do not tell what skills do.")
+    return Verdict("good" if match.right >= 0.5 else "neutral", sentence)
+
+
 def headline_table(report: SkillReport) -> Table:
     """The figures side by side, trained skills next to their controls."""
     rows = [
         _row("Cells visited by all skills", report.coverage.visited, None, "{:,.0f}"),
         _row("Steps at the commanded code (hit rate)", report.hit_rate, report.chance),
         _row(
-            "Skill named right from one state",
+            f"Skill named right from one {report.settings.seen_once}",
             {name: value.accuracy for name, value in report.predictability.items()},
             report.chance,
         ),

@@ -1,14 +1,17 @@
-"""Whether skills reach goals that nobody told them of: random skills, no adaptation."""
+"""Whether skills reach goals that nobody told them of: random or imagined skills, no adaptation."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from choreo.agent import Agent
+from choreo.agent import Agent, PolicyName
 from choreo.envs import VectorEnv
 from choreo.errors import UsageError
-from choreo.evaluation.rollouts import Episode, run_episodes
+from choreo.evaluation.controls import untrained_agent
+from choreo.evaluation.imagined import Choose, play_chosen
+from choreo.evaluation.rollouts import run_episodes
 from choreo.evaluation.scores import Interval, wilson_interval
 from choreo.record import derive_seed
 
@@ -18,7 +21,7 @@ FOUND_ABOVE = 1e-4  # an episode with a larger return has found the goal [paper]
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Which episodes found the goal, by return, with the random skills they played."""
+    """Which episodes found the goal, by return, with the skills they played."""
 
     returns: list[float]
     skills: list[list[int]]
@@ -57,44 +60,131 @@ class ZeroShot:
         }
 
 
+@dataclass(frozen=True)
+class Trial:
+    """How episodes are played: the protocol of the paper's section 4.3.
+
+    `skill_steps` is how long a skill acts, None the whole episode; `steps` cuts episodes before
+    the environment's own limit; `goals` are one for each episode, as the environment takes them.
+    """
+
+    episodes: int = EPISODES
+    skill_steps: int | None = None
+    steps: int | None = None
+    goals: Sequence[np.ndarray] | None = None
+    found_above: float = FOUND_ABOVE
+
+
+Chooser = Callable[[Agent], Choose]
+"""Gives an agent's way of choosing skills, see `choreo.evaluation.imagined`."""
+
+
 def zero_shot(
     agent: Agent,
     vector: VectorEnv,
     seed: int,
-    episodes: int = EPISODES,
-    skill_steps: int | None = None,
-    found_above: float = FOUND_ABOVE,
-    steps: int | None = None,
+    trial: Trial | None = None,
+    policy: PolicyName = "skill",
+    chooser: Chooser | None = None,
 ) -> ZeroShot:
-    """Play random skills with sampled actions and count the episodes that find the goal.
+    """Play skills with sampled actions and count the episodes that find the goal.
 
-    Every episode draws one skill, or a new one every `skill_steps` steps. `steps` cuts episodes
-    before the environment's own limit. Source: paper section 4.3.
+    Every episode draws one skill, or a new one every `skill_steps` steps; with a `chooser` the
+    skills are chosen by what the agent imagines. Source: paper section 4.3; choosing is ours.
 
     Raises:
-        UsageError: `skill_steps` below 1, or an environment whose episodes might never end.
+        UsageError: `skill_steps` below 1, an environment whose episodes might never end, or goals
+            that it does not take.
     """
-    if skill_steps is not None and skill_steps < 1:
-        raise UsageError(f"a skill lasts at least 1 step, got skill_steps={skill_steps}")
-    skills = _draw(agent.num_skills, seed, episodes, _blocks(vector, skill_steps, steps))
+    trial = trial or Trial()
+    _check(vector, trial)
+    if chooser is not None and policy == "skill":
+        return _zero_shot_chosen(agent, vector, seed, trial, chooser(agent))
+    skills = _draw(agent.num_skills, seed, trial.episodes, _blocks(vector, trial))
     played = run_episodes(
         agent,
         vector,
-        "skill",
-        episodes=episodes,
+        policy,
+        episodes=trial.episodes,
         seed=seed,
         skills=skills,
         sample=True,
-        steps=steps,
-        skill_steps=skill_steps,
+        steps=trial.steps,
+        skill_steps=trial.skill_steps,
+        goals=trial.goals,
     )
-    return _result(played, skills, found_above, vector.spec.action_repeat)
+    _drop_goals(vector, trial)
+    lengths = [episode.length for episode in played]
+    return _result([e.return_ for e in played], skills, lengths, trial, vector)
 
 
-def _blocks(vector: VectorEnv, skill_steps: int | None, steps: int | None) -> int:
+def zero_shot_controls(
+    agent: Agent,
+    vector: VectorEnv,
+    seed: int,
+    trial: Trial | None = None,
+    chooser: Chooser | None = None,
+) -> dict[str, ZeroShot]:
+    """The same episodes played by what the agent is compared with.
+
+    "untrained" is the same agent with fresh weights, choosing as the trained one does, "random"
+    acts by chance; where skills are chosen, "random_skills" is the trained agent without choice.
+    """
+    controls = {
+        "untrained": zero_shot(untrained_agent(agent, seed), vector, seed, trial, "skill", chooser),
+        "random": zero_shot(agent, vector, seed, trial, "random"),
+    }
+    if chooser is not None:
+        controls["random_skills"] = zero_shot(agent, vector, seed, trial)
+    return controls
+
+
+def _zero_shot_chosen(
+    agent: Agent, vector: VectorEnv, seed: int, trial: Trial, choose: Choose
+) -> ZeroShot:
+    played = play_chosen(
+        agent,
+        vector,
+        choose,
+        trial.episodes,
+        seed,
+        trial.goals,
+        trial.skill_steps,
+        trial.steps,
+    )
+    _drop_goals(vector, trial)
+    returns = [float(np.sum(chosen.rewards, dtype=np.float64)) for chosen in played]
+    lengths = [len(chosen.rewards) for chosen in played]
+    return _result(returns, [chosen.skills for chosen in played], lengths, trial, vector)
+
+
+def _check(vector: VectorEnv, trial: Trial) -> None:
+    if trial.skill_steps is not None and trial.skill_steps < 1:
+        raise UsageError(f"a skill lasts at least 1 step, got skill_steps={trial.skill_steps}")
+    if trial.episodes < 1:
+        raise UsageError(f"{trial.episodes} episodes were asked for; at least 1 is wanted")
+    if trial.steps is None and vector.spec.episode_steps is None:
+        raise UsageError(
+            f"{vector.spec.id} has no time limit, so an episode might never end; say after how "
+            "many steps to cut it (--time-limit)"
+        )
+    if trial.goals is not None and len(trial.goals) != trial.episodes:
+        raise UsageError(
+            f"{len(trial.goals)} goals were given for {trial.episodes} episodes; give as many"
+        )
+
+
+def _drop_goals(vector: VectorEnv, trial: Trial) -> None:
+    """Let the environments draw their goals again."""
+    if trial.goals is not None:
+        for row in range(vector.num):
+            vector.set_goal(row, None)
+
+
+def _blocks(vector: VectorEnv, trial: Trial) -> int:
     """How many skills an episode plays at most."""
-    limits = [limit for limit in (steps, vector.spec.episode_steps) if limit is not None]
-    return 1 if skill_steps is None or not limits else -(-min(limits) // skill_steps)
+    limits = [n for n in (trial.steps, vector.spec.episode_steps) if n is not None]
+    return 1 if trial.skill_steps is None else -(-min(limits) // trial.skill_steps)
 
 
 def _draw(num_skills: int, seed: int, episodes: int, blocks: int) -> list[list[int]]:
@@ -103,8 +193,11 @@ def _draw(num_skills: int, seed: int, episodes: int, blocks: int) -> list[list[i
 
 
 def _result(
-    played: list[Episode], skills: list[list[int]], found_above: float, action_repeat: int
+    returns: list[float],
+    skills: list[list[int]],
+    lengths: list[int],
+    trial: Trial,
+    vector: VectorEnv,
 ) -> ZeroShot:
-    steps = sum(episode.length for episode in played)
-    returns = [episode.return_ for episode in played]
-    return ZeroShot(returns, skills, found_above, steps, steps * action_repeat)
+    steps = sum(lengths)
+    return ZeroShot(returns, skills, trial.found_above, steps, steps * vector.spec.action_repeat)

@@ -79,14 +79,17 @@ class Progress:
         self._console = console or Console(stderr=True, quiet=quiet)
         self._clock = clock
         self._done = start
-        self._updates = 0
+        self._updates: int | None = None
         self._points = deque([(clock(), start)])
         self._interval = SHOWN_EVERY if self._console.is_terminal else every
         self._shown = clock()
         self._bar = self._start_bar() if self._console.is_terminal else None
 
-    def update(self, done: int, updates: int) -> None:
-        """Tell how many frames and updates are done; cheap enough for every step."""
+    def update(self, done: int, updates: int | None = None) -> None:
+        """Tell how many frames and updates are done; cheap enough for every step.
+
+        Without `updates` they are not spoken of.
+        """
         self._done, self._updates = done, updates
         now = self._clock()
         if now - self._shown >= self._interval:
@@ -104,7 +107,9 @@ class Progress:
 
     def text(self) -> str:
         """The numbers, as one line."""
-        parts = [f"{self._done:,}/{self.total:,} {self.unit}", f"{self._updates:,} updates"]
+        parts = [f"{self._done:,}/{self.total:,} {self.unit}"]
+        if self._updates is not None:
+            parts.append(f"{self._updates:,} updates")
         parts.append(f"{self.rate():,.1f} {self.unit}/s")
         parts.append(f"{_clock_text(self.seconds_left())} left")
         if self._stopwatch is not None:

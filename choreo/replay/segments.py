@@ -15,6 +15,8 @@ from choreo.errors import StorageError
 
 # Python's mmap keeps a file descriptor per map, and many systems allow 1024 of them. [ours]
 MAX_MAPS = 256
+ADVICE = sys.platform == "linux"  # whether a map can be told what will be read
+CLEARED = 2**20  # bytes cleared in one call, so that memory stays flat [ours]
 
 
 def refused(path: Path, error: OSError) -> StorageError:
@@ -57,7 +59,7 @@ class SegmentFiles:
         self.row_bytes = row_bytes
         self.segment_steps = segment_steps
         self.segment_bytes = row_bytes * segment_steps
-        self._maps: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._maps: OrderedDict[tuple[int, int], mmap.mmap] = OrderedDict()
         self._open: dict[int, tuple[int, int]] = {}  # stream -> (segment, file descriptor)
         self._unsynced: set[tuple[int, int]] = set()
         self._finalizer = weakref.finalize(self, _close_all, self._open)
@@ -95,17 +97,17 @@ class SegmentFiles:
                 os.close(descriptor)
         self._unsynced.add((stream, segment))
 
-    def write(self, stream: int, step: int, row: np.ndarray) -> None:
-        """Write one row (row_bytes,) uint8 at the absolute index `step` of `stream`."""
+    def write(self, stream: int, step: int, rows: np.ndarray) -> None:
+        """Write rows (N, row_bytes) uint8 of one segment from the index `step` of `stream` on."""
         segment, position = divmod(step, self.segment_steps)
         try:
             descriptor = self._writable(stream, segment)
-            written = os.pwrite(descriptor, row.data, position * self.row_bytes)
+            written = os.pwrite(descriptor, rows.data, position * self.row_bytes)
         except OSError as error:
             raise refused(self.path(stream, segment), error) from error
-        if written != self.row_bytes:
+        if written != rows.nbytes:
             raise StorageError(
-                f"Only {written} of {self.row_bytes} bytes of a step fitted into "
+                f"Only {written} of {rows.nbytes} bytes of steps fitted into "
                 f"{self.path(stream, segment)}. Free some space and give the same command again."
             )
         self._unsynced.add((stream, segment))
@@ -118,9 +120,11 @@ class SegmentFiles:
                 self.delete(stream, later)
         if position == 0:
             return
-        tail = bytes((self.segment_steps - position) * self.row_bytes)
+        tail = bytes(min(CLEARED, self.segment_bytes))
         with writing(self.path(stream, segment)):
-            os.pwrite(self._writable(stream, segment), tail, position * self.row_bytes)
+            descriptor = self._writable(stream, segment)
+            for offset in range(position * self.row_bytes, self.segment_bytes, CLEARED):
+                os.pwrite(descriptor, tail[: self.segment_bytes - offset], offset)
         self._unsynced.add((stream, segment))
 
     def copy(self, stream: int, start: int, out: np.ndarray) -> None:
@@ -129,8 +133,26 @@ class SegmentFiles:
         done, length = 0, len(out)
         while done < length:
             count = min(length - done, self.segment_steps - position)
-            out[done : done + count] = self._rows(stream, segment)[position : position + count]
+            data = self._map(stream, segment)
+            rows = np.frombuffer(data, np.uint8).reshape(self.segment_steps, self.row_bytes)
+            out[done : done + count] = rows[position : position + count]
             done, segment, position = done + count, segment + 1, 0
+
+    def prefetch(self, stream: int, start: int, length: int) -> None:
+        """Have the system fetch these rows from disk, without waiting for it.
+
+        Without it each page of a sequence that is not in memory would be waited for, with megabytes
+        around it that nobody asked for: a set that is larger than memory would be slow.
+        """
+        if not ADVICE:
+            return
+        segment, position = divmod(start, self.segment_steps)
+        while length > 0:
+            count = min(length, self.segment_steps - position)
+            begin = position * self.row_bytes // mmap.PAGESIZE * mmap.PAGESIZE
+            size = (position + count) * self.row_bytes - begin
+            self._map(stream, segment).madvise(mmap.MADV_WILLNEED, begin, size)
+            length, segment, position = length - count, segment + 1, 0
 
     def delete(self, stream: int, segment: int) -> None:
         """Remove a segment's file, if there is one."""
@@ -166,19 +188,20 @@ class SegmentFiles:
         self._open[stream] = (segment, descriptor)
         return descriptor
 
-    def _rows(self, stream: int, segment: int) -> np.ndarray:
-        """A segment as read-only bytes (segment_steps, row_bytes), mapped at first use."""
-        rows = self._maps.get((stream, segment))
-        if rows is not None:
+    def _map(self, stream: int, segment: int) -> mmap.mmap:
+        """A segment as read-only bytes, mapped at first use."""
+        data = self._maps.get((stream, segment))
+        if data is not None:
             self._maps.move_to_end((stream, segment))
-            return rows
+            return data
         with self.path(stream, segment).open("rb") as file:
             data = mmap.mmap(file.fileno(), self.segment_bytes, access=mmap.ACCESS_READ)
-        rows = np.frombuffer(data, np.uint8).reshape(self.segment_steps, self.row_bytes)
-        self._maps[stream, segment] = rows
+        if ADVICE:
+            data.madvise(mmap.MADV_RANDOM)
+        self._maps[stream, segment] = data
         if len(self._maps) > MAX_MAPS:
             self._maps.popitem(last=False)
-        return rows
+        return data
 
 
 def _allocate(descriptor: int, size: int) -> None:

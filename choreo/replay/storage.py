@@ -95,12 +95,31 @@ class Replay:
             StorageError: the disk is full; the replay is as it was before.
         """
         self._check_writable()
-        rows = self._rows(steps)
+        rows = self._rows(steps, self.streams)
         for stream in np.flatnonzero(self._stop % self.segment_steps == 0):
             self._files.create(int(stream), int(self._stop[stream]) // self.segment_steps)
         for stream in range(self.streams):
-            self._files.write(stream, int(self._stop[stream]), rows[stream])
+            self._files.write(stream, int(self._stop[stream]), rows[stream : stream + 1])
         self._stop += 1
+        self._drop_oldest()
+
+    def extend(self, stream: int, steps: Mapping[str, np.ndarray]) -> None:
+        """Add T steps to one stream in whole blocks; each array is (T, ...).
+
+        Raises:
+            UsageError: keys, shapes or dtypes are not those of the replay, or differ in length.
+            StorageError: the disk is full; steps that were written before are held.
+        """
+        self._check_writable()
+        rows = self._rows(steps, len(next(iter(steps.values()), ())))
+        while len(rows):
+            segment, position = divmod(int(self._stop[stream]), self.segment_steps)
+            if position == 0:
+                self._files.create(stream, segment)
+            block = rows[: self.segment_steps - position]
+            self._files.write(stream, int(self._stop[stream]), block)
+            self._stop[stream] += len(block)
+            rows = rows[len(block) :]
         self._drop_oldest()
 
     def read(self, stream: int, start: int, stop: int) -> dict[str, np.ndarray]:
@@ -116,6 +135,8 @@ class Replay:
         """
         self._check_held(streams, starts, length)
         rows = np.empty((len(starts), length, self._layout.itemsize), np.uint8)
+        for stream, start in zip(streams.tolist(), starts.tolist()):
+            self._files.prefetch(stream, start, length)
         for out, stream, start in zip(rows, streams.tolist(), starts.tolist()):
             self._files.copy(stream, start, out)
         records = rows.view(self._layout)[..., 0]  # (B, T)
@@ -163,24 +184,24 @@ class Replay:
         """Let go of every open file; later calls open them again."""
         self._files.close()
 
-    def _rows(self, steps: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The steps as bytes (streams, row_bytes), after a check of their form."""
+    def _rows(self, steps: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+        """The steps as bytes (count, row_bytes), after a check of their form."""
         if steps.keys() != self.keys.keys():
             raise UsageError(
                 f"Steps with the keys {sorted(steps)} were given to a replay with the keys "
                 f"{sorted(self.keys)}. Give exactly those."
             )
-        records = np.zeros(self.streams, self._layout)
+        records = np.zeros(count, self._layout)
         for name, (shape, kind) in self.keys.items():
             values = np.asarray(steps[name])
-            wanted = (self.streams, *shape)
+            wanted = (count, *shape)
             if values.shape != wanted or not np.can_cast(values.dtype, kind, "same_kind"):
                 raise UsageError(
                     f"'{name}' has shape {values.shape} and dtype {values.dtype}; the replay wants "
                     f"{wanted} and {kind}."
                 )
             records[name] = values
-        return records.view(np.uint8).reshape(self.streams, self._layout.itemsize)
+        return records.view(np.uint8).reshape(count, self._layout.itemsize)
 
     def _segments_held(self) -> np.ndarray:
         """Files per stream that hold readable steps: (streams,) int64."""

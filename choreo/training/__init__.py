@@ -1,5 +1,5 @@
-"""Loops: pre-training and fine-tuning."""
+"""Loops: pre-training, learning from recorded data, and fine-tuning."""
 
-from choreo.training.run import finetune, pretrain
+from choreo.training.run import finetune, offline, pretrain
 
-__all__ = ["finetune", "pretrain"]
+__all__ = ["finetune", "offline", "pretrain"]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,13 @@ Act = Callable[[StepBatch], np.ndarray]
 """From the last step of N environments to actions (N, A) in [-1, 1]."""
 
 EpisodeEnd = dict[str, float]
+
+
+class Pending(NamedTuple):
+    """A step that was begun: actions (N, A), and which environments reset (N,)."""
+
+    actions: np.ndarray
+    reset: np.ndarray
 
 
 class Collector:
@@ -35,18 +42,31 @@ class Collector:
         self.open_steps = np.zeros(num, np.int64)  # recorded rows of the open episode
         self.returns = np.zeros(num, np.float64)
         self.last: StepBatch | None = None
+        self.pending: Pending | None = None
 
     def step(self, act: Act) -> list[EpisodeEnd]:
-        """Take one step in every environment; returns the episodes that ended.
+        """Take one step in every environment; returns the episodes that ended."""
+        self.begin(act)
+        return self.finish()
 
-        An environment whose episode has ended is reset instead, which costs no frame.
+    def begin(self, act: Act) -> None:
+        """Decide on the next step and let the environments begin it.
+
+        An environment whose episode has ended is reset instead, which costs no frame. Environments
+        in processes of their own move while the caller goes on.
         """
         reset = np.ones(self.vector.num, bool) if self.last is None else self.last.is_last.copy()
         actions = np.zeros((self.vector.num, self.vector.spec.action_size), np.float32)
         if self.last is not None:
             actions = np.where(reset[:, None], actions, act(self.last)).astype(np.float32)
+        self._send(Pending(actions, reset))
+
+    def finish(self) -> list[EpisodeEnd]:
+        """Record the step that was begun; returns the episodes that ended with it."""
+        assert self.pending is not None, "a step is begun before it is finished"
+        (actions, reset), self.pending = self.pending, None
+        self.last = self.vector.receive()
         self.episodes += reset
-        self.last = self.vector.step(actions, reset, self._seeds())
         self.frames += int((~reset).sum()) * self.vector.spec.action_repeat
         self._record(actions, reset, self.last)
         ended = np.flatnonzero(self.last.is_last)
@@ -54,6 +74,11 @@ class Collector:
             {"return": float(self.returns[i]), "length": float(self.open_steps[i] - 1)}
             for i in ended
         ]
+
+    def _send(self, pending: Pending) -> None:
+        self.pending = pending
+        seeds = self._seeds(self.episodes + pending.reset)
+        self.vector.send(pending.actions, pending.reset, seeds)
 
     def _record(self, actions: np.ndarray, reset: np.ndarray, step: StepBatch) -> None:
         self.open_steps = np.where(reset, 1, self.open_steps + 1)
@@ -63,13 +88,15 @@ class Collector:
             {**step.observation, ACTION: actions, REWARD: step.reward.astype(np.float32), **flags}
         )
 
-    def _seeds(self) -> np.ndarray:
-        episodes = enumerate(self.episodes.tolist())
-        return np.array([derive_seed(self.seed, "env", i, n) for i, n in episodes], np.int64)
+    def _seeds(self, episodes: np.ndarray) -> np.ndarray:
+        numbers = enumerate(episodes.tolist())
+        return np.array([derive_seed(self.seed, "env", i, n) for i, n in numbers], np.int64)
 
     def state(self) -> dict[str, Any]:
-        """Counters as JSON; the open episodes themselves are in the replay."""
+        """Counters and the step that was begun, as JSON; open episodes are in the replay."""
+        pending = self.pending and {k: v.tolist() for k, v in self.pending._asdict().items()}
         return {
+            "pending": pending,
             "frames": self.frames,
             "episodes": self.episodes.tolist(),
             "open_steps": self.open_steps.tolist(),
@@ -88,6 +115,16 @@ class Collector:
         self.returns = np.array(state["returns"], np.float64)
         if self.open_steps.max(initial=0) > 0:
             self.last = self._retrace()
+        if state.get("pending") is not None:
+            self._send_again(state["pending"])
+
+    def _send_again(self, state: dict[str, Any]) -> None:
+        """Begin the step that was under way; where its episode was given up, reset instead."""
+        reset = np.array(state["reset"], bool)
+        if self.last is not None:
+            reset |= self.last.is_last
+        actions = np.array(state["actions"], np.float32)
+        self._send(Pending(np.where(reset[:, None], np.float32(0), actions), reset))
 
     def _retrace(self) -> StepBatch:
         """Bring every environment to the last recorded step of its open episode."""
@@ -104,7 +141,7 @@ class Collector:
             reset = np.array([i <= 0 for i in index])
             pairs = zip(rows, index, strict=True)
             actions = np.stack([row[ACTION][max(i, 0)] for row, i in pairs])
-            step = self.vector.step(actions, reset, self._seeds())
+            step = self.vector.step(actions, reset, self._seeds(self.episodes))
         assert step is not None
         return self._checked(step, rows, lost)
 

@@ -1,11 +1,22 @@
 """Pre-training and fine-tuning: which parts a run is put together from."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 
 import torch
 
 from choreo.agent import Agent, AgentConfig, adapt, find_checkpoint, load
-from choreo.config import MAY_CHANGE, FinetuneConfig, PretrainConfig, RunConfig
+from choreo.config import (
+    MAY_CHANGE,
+    FinetuneConfig,
+    OfflineConfig,
+    OnlineConfig,
+    PretrainConfig,
+    RunConfig,
+)
+from choreo.data import ImportOptions, open_dataset
+from choreo.data.importer import Report
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
 from choreo.errors import EnvironmentMismatch, UsageError
@@ -13,9 +24,14 @@ from choreo.learner import adaptation_learner, pretraining_learner
 from choreo.record import RunFolder, Streams, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
 from choreo.skills import SkillConfig
+from choreo.training.first_look import first_look
+from choreo.training.offline import OfflineTrainer
+from choreo.training.online import Evaluator, OnlineTrainer
 from choreo.training.phases import Adapting, Exploring, Phase
-from choreo.training.trainer import Evaluator, Parts, Trainer
+from choreo.training.trainer import Parts
 from choreo.world_model import ModelConfig
+
+Importing = Callable[[], AbstractContextManager[Report | None]]
 
 TAKEN_OVER = {
     "model": tuple(field.name for field in fields(ModelConfig)),
@@ -51,14 +67,15 @@ def pretrain(config: PretrainConfig) -> RunFolder:
     device = _prepare(config)
     spec = environment_spec(config)
     run = open_run(config.run_dir, config.to_json(), MAY_CHANGE)
+    first_look(config, spec, run)
     streams = Streams(config.seed)
     seed = derive_seed(config.seed, "init")
     agent = Agent(spec, config.agent_config(), "pretraining", seed).to(device)
     learner = pretraining_learner(agent, config.optimizer, streams.torch("learning", device))
     random_frames = config.training.random_frames
     phase = Exploring(random_frames, config.model_first)
-    parts = Parts(agent, learner, phase, streams, random_frames)
-    Trainer(config, run, parts, _evaluator(config, parts.phase)).train()
+    parts = Parts(agent, learner, streams)
+    OnlineTrainer(config, run, parts, phase, random_frames, _evaluator(config, phase)).train()
     return run
 
 
@@ -71,6 +88,7 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
     run = open_run(config.run_dir, config.to_json(), MAY_CHANGE)
+    first_look(config, spec, run)
     streams = Streams(config.seed)
     generator = streams.torch("learning", device)
     learner = adaptation_learner(agent, config.optimizer, generator, config.freeze_skills)
@@ -80,12 +98,32 @@ def finetune(config: FinetuneConfig) -> RunFolder:
         agent.num_skills,
         streams.numpy("random skills"),
     )
-    parts = Parts(agent, learner, phase, streams, _first_update(config, agent))
-    Trainer(config, run, parts, _evaluator(config, phase)).train()
+    parts, first = Parts(agent, learner, streams), _first_update(config, agent)
+    OnlineTrainer(config, run, parts, phase, first, _evaluator(config, phase)).train()
     return run
 
 
-def environment_spec(config: RunConfig) -> EnvSpec:
+def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFolder:
+    """Learn world model, codebook and skills from recorded data; no environment is needed.
+
+    Data of another form are imported into the run folder first; `importing` is entered for that and
+    may give who hears how far it is. The same configuration again resumes the run. Returns the run
+    folder. Source: paper section 4.1.
+    """
+    device = _prepare(config)
+    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE)
+    with importing() as report:
+        options = ImportOptions(spec=config.spec)
+        data = open_dataset(config.data, config.skip_bad, run.path / "data", options, report)
+    streams, seed = Streams(config.seed), derive_seed(config.seed, "init")
+    agent = Agent(data.spec, config.agent_config(), "offline", seed).to(device)
+    generator = streams.torch("learning", device)
+    learner = pretraining_learner(agent, config.optimizer, generator)
+    OfflineTrainer(config, run, Parts(agent, learner, streams), data.replay).train()
+    return run
+
+
+def environment_spec(config: OnlineConfig) -> EnvSpec:
     """What the environment of a run shows and takes; refuses one that the run cannot use."""
     with make_vector(config.env, 1, parallel=False, **config.env_options) as vector:
         spec = vector.spec
@@ -156,7 +194,7 @@ def _check_least(config: RunConfig) -> None:
     """Refuse sizes that leave nothing to learn from."""
     for name, least in LEAST.items():
         group, entry = name.split(".")
-        found = getattr(getattr(config, group), entry)
+        found = getattr(getattr(config, group), entry, least)  # offline has no environments
         if found < least:
             raise UsageError(f"--{name} is {found}; wanted is at least {least}")
 
@@ -168,7 +206,7 @@ def _prepare(config: RunConfig) -> torch.device:
     return choose_device(config.device)
 
 
-def _evaluator(config: RunConfig, phase: Phase) -> Evaluator | None:
+def _evaluator(config: OnlineConfig, phase: Phase) -> Evaluator | None:
     """Evaluation during training, in environments and random streams of its own."""
     training = config.training
     if training.evaluate_every <= 0:

@@ -1,8 +1,8 @@
-"""The training loop: collect, sample, update, log, save; and go on from where a run was killed."""
+"""What every training loop does: sample, update, log, save, and go on from where it was killed."""
 
-from collections.abc import Callable
+import abc
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,127 +10,126 @@ from torch import Tensor
 
 from choreo.agent import Agent, load_agent_tensors
 from choreo.config import RunConfig
-from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import CheckpointError, NotFinite
 from choreo.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
-from choreo.training.collector import Collector, replay_keys
-from choreo.training.phases import Phase
 from choreo.training.schedule import Every, Ratio
 from choreo.world_model import Batch
 
-Evaluator = Callable[[Agent, int], dict[str, float]]
-"""Scores the agent after a number of frames, without touching its training."""
+MOST_READ, READ_AT_ONCE = 100_000, 1_000  # steps for the scale of observations; some are images
 
 
 @dataclass
 class Parts:
-    """What a trainer is given: an agent with its learner and phase, and the random streams."""
+    """What a trainer is given: an agent with its learner, and the random streams."""
 
     agent: Agent
     learner: Learner
-    phase: Phase
     streams: Streams
-    update_start: int
-    """Frames before the first update."""
 
 
-class Trainer:
-    """Runs one phase in a run folder until `config.frames`."""
+class Trainer(abc.ABC):
+    """Learns from a replay until `total`, in a run folder.
 
-    def __init__(
-        self, config: RunConfig, run: RunFolder, parts: Parts, evaluator: Evaluator | None = None
-    ) -> None:
-        self.config, self.run_folder, self.evaluator = config, run, evaluator
-        self.agent, self.learner, self.phase = parts.agent, parts.learner, parts.phase
-        self.streams = parts.streams
+    The two loops over it say what is counted: frames of an environment, or updates.
+    """
+
+    total: int
+    counted: Literal["frames", "updates"]
+
+    def __init__(self, config: RunConfig, run: RunFolder, parts: Parts, replay: Replay) -> None:
+        self.config, self.run_folder, self.replay = config, run, replay
+        self.agent, self.learner, self.streams = parts.agent, parts.learner, parts.streams
         self.stopwatch = Stopwatch()
         t, logging = config.training, config.logging
-        self.vector: VectorEnv = make_vector(
-            config.env, t.environments, t.parallel, **config.env_options
-        )
-        max_bytes = int(config.replay.max_gb * 1e9)
-        self.replay = Replay(run.replay, replay_keys(self.vector), t.environments, max_bytes)
-        self.collector = Collector(self.vector, self.replay, config.seed)
-        self.session = self.agent.session(t.environments)
-        self.session.generator = self.streams.torch("acting", self.agent.device)
-        rng = self.streams.numpy("sampler")
-        self.sampler = SequenceSampler(self.replay, t.batch, t.length, rng)
-        self.updates_due = Ratio(t.update_every, parts.update_start)
+        self.sampler = SequenceSampler(replay, t.batch, t.length, self.streams.numpy("sampler"))
         self.log_due, self.save_due = Every(logging.every), Every(logging.checkpoint_every)
-        self.evaluate_due = Every(t.evaluate_every)
         wandb = WandbOptions(project=logging.wandb_project) if logging.wandb else None
         self.logger = Logger(run.path, logging.tensorboard, wandb, config.to_json())
+
+    @property
+    @abc.abstractmethod
+    def count(self) -> int:
+        """How far the run is, in what `total` counts."""
+
+    @abc.abstractmethod
+    def counters(self) -> dict[str, int]:
+        """Every count that stands beside a line of metrics."""
+
+    @abc.abstractmethod
+    def round(self) -> None:
+        """Go on by a little."""
 
     def train(self) -> None:
         """Resume if there is a checkpoint, then train to the end and save."""
         try:
             self._resume()
+            self.begin()
             with self._progress() as progress:
-                while self.collector.frames < self.config.frames:
-                    self._round()
-                    progress.update(self.collector.frames, self.learner.updates)
-            if self._saved_frames() != self.collector.frames:
+                while self.count < self.total:
+                    before = self.count
+                    self.round()
+                    self._snapshot(before)
+                    if self.save_due(self.count):
+                        self.save()
+                    progress.update(self.count, self.learner.updates)
+            if self._saved_count() != self.count:
                 self.save()
         finally:
             self.close()
 
+    @abc.abstractmethod
+    def begin(self) -> None:
+        """What is done once, after a run was begun or resumed."""
+
     def close(self) -> None:
-        """Free environments and files."""
-        self.vector.close()
+        """Free files."""
         self.logger.close()
         self.replay.close()
 
-    def _round(self) -> None:
-        """One step in every environment and the updates that are due."""
-        before = self.collector.frames
-        with self.stopwatch.watch("environment"):
-            ended = self.collector.step(
-                lambda step: self.phase.act(self.session, step, self.collector.frames)
-            )
-        for episode in ended:
-            self.logger.write("episode", self._counters(), episode)
-        if self.sampler.ready():
-            for _ in range(self.updates_due(self.collector.frames)):
-                if self.learner.updates == 0:
-                    self._standardize()
-                metrics = self._update()
-                if self.log_due(self.collector.frames):
-                    self._log(metrics)
-        self._evaluate()
-        self._snapshot(before)
-        if self.save_due(self.collector.frames):
-            self.save()
+    def resting(self, batch: dict[str, np.ndarray]) -> tuple[str, ...]:
+        """Names of the parts that do not learn from this batch."""
+        return ()
 
-    def _standardize(self) -> None:
-        """Before the first update: take the scale of the observations from what is in replay."""
-        model = self.agent.world_model
-        if not self.agent.config.model.standardize or bool(model.standardizer.fitted):
-            return
-        starts, stops = self.replay.bounds()
-        rows = [self.replay.read(i, int(a), int(b)) for i, (a, b) in enumerate(zip(starts, stops))]
-        model.standardizer.fit(
-            {
-                key: torch.as_tensor(np.concatenate([row[key] for row in rows])).to(
-                    self.agent.device
-                )
-                for key in model.standardizer.keys
-            },
-            self.agent.config.model.standardize,
-        )
-
-    def _update(self) -> Metrics:
+    def update(self) -> None:
+        """One update on a fresh batch, and its line of metrics when one is due."""
+        if self.learner.updates == 0:
+            self._standardize()
         with self.stopwatch.watch("sampling"):
             raw = self.sampler.sample()
             data = {key: torch.as_tensor(value) for key, value in raw.items()}
             data = {key: value.to(self.agent.device) for key, value in data.items()}
             batch = Batch.from_tensors(data, list(self.agent.spec.observations))
         with self.stopwatch.watch("updating"):
-            resting = self.phase.resting(raw, self.collector.frames)
-            metrics = self.learner.update(batch, resting)
+            metrics = self.learner.update(batch, self.resting(raw))
             self._check_finite(metrics, raw)
-        return metrics
+        if self.log_due(self.count):
+            self._log(metrics)
+
+    def _standardize(self) -> None:
+        """Before the first update: take the scale of the observations from what is in replay."""
+        model, deviation = self.agent.world_model, self.agent.config.model.standardize
+        keys = model.standardizer.keys
+        if not deviation or not keys or bool(model.standardizer.fitted):
+            return
+        rows: dict[str, list[np.ndarray]] = {key: [] for key in keys}
+        for stream, start, stop in self._spread():
+            steps = self.replay.read(stream, start, stop)
+            for key in keys:
+                rows[key].append(steps[key])
+        device = self.agent.device
+        seen = {key: torch.as_tensor(np.concatenate(rows[key])).to(device) for key in keys}
+        model.standardizer.fit(seen, deviation)
+
+    def _spread(self) -> list[tuple[int, int, int]]:
+        """Stream, start and stop of pieces of the replay: all of it, or as much spread over it."""
+        pieces = [
+            (stream, start, min(start + READ_AT_ONCE, int(last)))
+            for stream, (first, last) in enumerate(zip(*self.replay.bounds(), strict=True))
+            for start in range(int(first), int(last), READ_AT_ONCE)
+        ]
+        return pieces[:: -(-len(pieces) * READ_AT_ONCE // MOST_READ)]
 
     def _check_finite(self, metrics: Metrics, raw: dict[str, np.ndarray]) -> None:
         """Stop before a checkpoint can be spoilt, and keep the batch that did it."""
@@ -141,81 +140,77 @@ class Trainer:
         path = self.run_folder.path / f"not-finite-update-{self.learner.updates}.npz"
         np.savez(path, allow_pickle=False, **raw)
         raise NotFinite(
-            f"update {self.learner.updates} at {self.collector.frames} frames gave NaN or infinity "
-            f"in {', '.join(wrong)}; its batch is in {path}. The last checkpoint is unharmed: look "
+            f"update {self.learner.updates} at {self.count} {self.counted} gave NaN or infinity in "
+            f"{', '.join(wrong)}; its batch is in {path}. The last checkpoint is unharmed: look "
             "at that batch, then resume with a smaller learning rate or repaired data"
         )
 
     def _log(self, metrics: Metrics) -> None:
-        self.logger.write("train", self._counters(), {k: float(v) for k, v in metrics.items()})
+        self.logger.write("train", self.counters(), {k: float(v) for k, v in metrics.items()})
         shares = {f"share/{key}": value for key, value in self.stopwatch.shares().items()}
-        self.logger.timing(self._counters(), shares)
-
-    def _evaluate(self) -> None:
-        if self.evaluator is not None and self.evaluate_due(self.collector.frames):
-            with self.stopwatch.watch("evaluating"):
-                values = self.evaluator(self.agent, self.collector.frames)
-            self.logger.write("evaluation", self._counters(), values)
-
-    def _counters(self) -> dict[str, int]:
-        steps = self.collector.frames // self.vector.spec.action_repeat
-        return {"frames": self.collector.frames, "steps": steps, "updates": self.learner.updates}
+        self.logger.timing(self.counters(), shares)
 
     def _progress(self) -> Progress:
         label = f"{self.config.command} {self.run_folder.path.name}"
         return Progress(
-            self.config.frames,
-            self.collector.frames,
+            self.total,
+            self.count,
             self.stopwatch,
             label,
+            self.counted,
             every=15.0,
             quiet=not self.config.logging.progress,
         )
 
     def _snapshot(self, before: int) -> None:
-        """Save the agent for good at the frames the configuration names."""
-        for frames in getattr(self.config, "snapshots", ()):
-            if before < frames <= self.collector.frames:
-                self.agent.save(self.run_folder.snapshots / f"frames_{frames}")
+        """Save the agent for good at the counts the configuration names."""
+        for count in getattr(self.config, "snapshots", ()):
+            if before < count <= self.count:
+                self.agent.save(self.run_folder.snapshots / f"{self.counted}_{count}")
 
     def save(self) -> None:
         """Write a checkpoint from which `train` goes on exactly."""
-        self.replay.flush()
-        tensors: dict[str, Tensor] = {}
-        groups = {
-            "agent": self.agent.state_dict(),
-            "learner": self.learner.state_dict(),
-            "session": self.session.state_dict(),
+        groups = {"agent": self.agent.state_dict(), "learner": self.learner.state_dict()}
+        tensors = {
+            f"{group}.{key}": value
+            for group, entries in (groups | self.own_tensors()).items()
+            for key, value in entries.items()
         }
-        for group, entries in groups.items():
-            tensors |= {f"{group}.{key}": value for key, value in entries.items()}
-        name = f"frames_{self.collector.frames:09d}"
+        name = f"{self.counted}_{self.count:09d}"
         folder = self.run_folder.checkpoints
         checkpoint.save(folder, name, tensors, self._state(), keep=self.config.logging.keep)
-        kept = [
-            checkpoint.load_state(path)["replay"] for path in checkpoint.list_checkpoints(folder)
-        ]
-        self.replay.collect_garbage(kept)
+
+    def own_tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Further groups of tensors that a checkpoint of this loop holds."""
+        return {}
+
+    def own_state(self) -> dict[str, Any]:
+        """Further entries of a checkpoint of this loop, as JSON."""
+        return {}
+
+    @abc.abstractmethod
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Go on where `own_tensors` and `own_state` were taken."""
+
+    def clocks(self) -> dict[str, Every | Ratio]:
+        """The clocks that a checkpoint records."""
+        return {"log": self.log_due, "save": self.save_due}
 
     def _state(self) -> dict[str, Any]:
         return {
             "agent": self.agent.description(),
             "command": self.config.command,
+            "count": self.count,
             "learner": self.learner.counters(),
             "streams": self.streams.state(),
-            "replay": self.replay.state(),
-            "collector": self.collector.state(),
-            "phase": self.phase.state(),
-            "clocks": {name: clock.state() for name, clock in self._clocks().items()},
+            "clocks": {name: clock.state() for name, clock in self.clocks().items()},
             "logger": self.logger.state(),
+            **self.own_state(),
         }
 
-    def _clocks(self) -> dict[str, Every | Ratio]:
-        return {"update": self.updates_due, "log": self.log_due, "save": self.save_due}
-
-    def _saved_frames(self) -> int | None:
+    def _saved_count(self) -> int | None:
         path = checkpoint.latest(self.run_folder.checkpoints)
-        return None if path is None else checkpoint.load_state(path)["collector"]["frames"]
+        return None if path is None else checkpoint.load_state(path)["count"]
 
     def _resume(self) -> None:
         path = checkpoint.latest(self.run_folder.checkpoints)
@@ -223,24 +218,21 @@ class Trainer:
             self.logger.restore(None)
             return
         tensors, state = checkpoint.load(path)
-        if "collector" not in state:
+        if "count" not in state:
             raise CheckpointError(
                 f"{path} cannot be resumed: it holds an agent without its training. Give another "
                 "folder with --run-dir, and this one to `choreo finetune --from`"
             )
         load_agent_tensors(self.agent, tensors)
-        self.learner.load_state_dict(_group(tensors, "learner"), state["learner"])
-        self.replay.restore(state["replay"])
-        self.collector.restore(state["collector"])
+        self.learner.load_state_dict(group_of(tensors, "learner"), state["learner"])
         self.streams.restore(state["streams"])
-        self.session.load_state_dict(_group(tensors, "session"))
-        self.phase.restore(state["phase"])
-        for name, clock in self._clocks().items():
+        for name, clock in self.clocks().items():
             clock.restore(state["clocks"][name])
-        self.evaluate_due(self.collector.frames)
+        self.restore(tensors, state)
         self.logger.restore(state["logger"])
 
 
-def _group(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def group_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of one group of a checkpoint, by their own names."""
     prefix = f"{name}."
     return {key[len(prefix) :]: v for key, v in tensors.items() if key.startswith(prefix)}

@@ -1,17 +1,23 @@
 """Pictures, videos and the page they stand on; nothing here knows an agent."""
 
+from choreo.viz.compare import Card, Comparison, card_sheet, comparison_film, comparison_strip
 from choreo.viz.film import Clip, encode_video, film_strip, mosaic
 from choreo.viz.plots import Curve, learning_curves, read_curve
 from choreo.viz.report import Picture, Section, Table, Verdict, Video, write_report
 
 __all__ = [
+    "Card",
     "Clip",
+    "Comparison",
     "Curve",
     "Picture",
     "Section",
     "Table",
     "Verdict",
     "Video",
+    "card_sheet",
+    "comparison_film",
+    "comparison_strip",
     "encode_video",
     "film_strip",
     "learning_curves",

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-GAP = 4  # pixels between pictures
+from choreo.viz.drawing import GAP, INK, font, png
+
 LABEL = 92  # pixels left of a strip's rows
 
 
@@ -28,12 +29,12 @@ def film_strip(clips: Sequence[Clip], columns: int = 8) -> bytes:
     draw = ImageDraw.Draw(sheet)
     for row, clip in enumerate(clips):
         top = row * (height + GAP)
-        draw.text((0, top + height // 2), clip.label, "#1f2933", _font(15), anchor="lm")
+        draw.text((0, top + height // 2), clip.label, INK, font(15), anchor="lm")
         moments = np.linspace(0, len(clip.frames) - 1, columns).round().astype(int)
         for column, moment in enumerate(moments):
             place = (LABEL + column * (width + GAP), top)
             sheet.paste(Image.fromarray(clip.frames[moment]), place)
-    return _png(sheet)
+    return png(sheet)
 
 
 def encode_video(frames: Sequence[np.ndarray], fps: float) -> bytes:
@@ -76,18 +77,8 @@ def mosaic(clips: Sequence[Clip], columns: int = 4) -> list[np.ndarray]:
 
 def _label(text: str) -> np.ndarray:
     """White letters on a dark tag, (h, w, 3)."""
-    font = _font(12)
-    left, _, right, _ = font.getbbox(text)
-    tag = Image.new("RGB", (int(right - left) + 10, 18), "#1f2933")
-    ImageDraw.Draw(tag).text((5, 9), text, "white", font, anchor="lm")
+    letters = font(12)
+    left, _, right, _ = letters.getbbox(text)
+    tag = Image.new("RGB", (int(right - left) + 10, 18), INK)
+    ImageDraw.Draw(tag).text((5, 9), text, "white", letters, anchor="lm")
     return np.asarray(tag)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _png(picture: Image.Image) -> bytes:
-    target = io.BytesIO()
-    picture.save(target, "PNG", optimize=True)
-    return target.getvalue()

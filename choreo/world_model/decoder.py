@@ -1,33 +1,83 @@
 """From model features back to observations, as means of unit-variance Gaussians."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from choreo.envs.spaces import ArraySpec
 from choreo.nn import MLP, gaussian_log_prob
-
-IMAGE_KERNELS = (5, 5, 6, 6)
+from choreo.nn.distributions import LOG_SQRT_2PI
+from choreo.world_model.encoder import preprocess
+from choreo.world_model.images import (
+    channel_widths,
+    channels_last,
+    decoder_kernels,
+    embedding_size,
+    grow_from_one_pixel,
+    images_at_once,
+    in_pairs,
+    layer_weights,
+    map_chunks,
+    scale_image,
+    sum_chunks,
+    transpose_to_few,
+)
 
 
 class ImageDecoder(nn.Module):
-    """A linear map and four transposed convolutions of stride 2; (..., F) to (..., C, 64, 64)."""
+    """A linear map and transposed convolutions of stride 2 with ELU; (..., F) to (..., C, S, S)."""
 
-    def __init__(self, inputs: int, channels: int, depth: int) -> None:
+    def __init__(self, inputs: int, array: ArraySpec, depth: int) -> None:
         super().__init__()
-        sizes = [32 * depth, 4 * depth, 2 * depth, depth, channels]
+        kernels = decoder_kernels(array)
+        widths = channel_widths(depth, len(kernels))[-2::-1]
+        sizes = [embedding_size(depth, len(kernels)), *widths, array.shape[0]]
         self.input = nn.Linear(inputs, sizes[0])
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(a, b, kernel, stride=2)
-            for a, b, kernel in zip(sizes[:-1], sizes[1:], IMAGE_KERNELS, strict=True)
+            for (a, b), kernel in zip(pairwise(sizes), kernels, strict=True)
         )
+        self.pixels = array.shape[-1]
 
     def forward(self, feat: Tensor) -> Tensor:
-        x = self.input(feat).flatten(0, -2)[:, :, None, None]
-        for convolution in self.convolutions[:-1]:
-            x = F.elu(convolution(x))
-        return self.convolutions[-1](x).unflatten(0, feat.shape[:-1])
+        """Mean of the scaled image."""
+        start, weights = self._start(feat.flatten(0, -2)), self._later_weights()
+        rows = images_at_once(feat.device, self.pixels)
+        mean = map_chunks(lambda chunk: _grow(chunk, weights), start, rows)
+        return mean.unflatten(0, feat.shape[:-1])
+
+    def loss(self, feat: Tensor, image: Tensor) -> Tensor:
+        """Mean over all images, uint8 or scaled, of the negative log-density of an image."""
+        start, images = self._start(feat.flatten(0, -2)), image.flatten(0, -4)
+        rows = images_at_once(feat.device, self.pixels)
+        return sum_chunks(_loss, start, images, self._later_weights(), rows) / len(images)
+
+    def _start(self, feat: Tensor) -> Tensor:
+        """From features (N, F) to the first layer's K x K pixels, (N, O, K, K)."""
+        weight, bias = self.convolutions[0].parameters()
+        return grow_from_one_pixel(self.input(feat), weight, bias)
+
+    def _later_weights(self) -> list[Tensor]:
+        return layer_weights(self.convolutions[1:])
+
+
+def _grow(start: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """From the first layer's pixels to those of the image, (N, C, S, S)."""
+    *layers, last = in_pairs(weights)
+    x = F.elu(channels_last(start))
+    for weight, bias in layers:
+        # In place: ELU's gradient needs its result alone.
+        x = F.elu(F.conv_transpose2d(x, weight, bias, stride=2), inplace=True)
+    return transpose_to_few(x, *last)
+
+
+def _loss(start: Tensor, image: Tensor, *weights: Tensor) -> Tensor:
+    """Negative log-density under unit-variance Gaussians, summed over images and pixels."""
+    target = scale_image(channels_last(image))
+    squares = F.mse_loss(_grow(start, weights), target, reduction="sum")
+    return 0.5 * squares + target.numel() * LOG_SQRT_2PI
 
 
 class VectorDecoder(nn.Module):
@@ -56,7 +106,7 @@ class Decoder(nn.Module):
         vectors = {key: array for key, array in spec.items() if array.dtype != "uint8"}
         self.ranks = {key: len(array.shape) for key, array in spec.items()}
         self.images = nn.ModuleDict(
-            {key: ImageDecoder(inputs, array.shape[0], depth) for key, array in images.items()}
+            {key: ImageDecoder(inputs, array, depth) for key, array in images.items()}
         )
         self.vector = VectorDecoder(inputs, vectors, layers, units) if vectors else None
 
@@ -65,8 +115,19 @@ class Decoder(nn.Module):
         return means | (self.vector(feat) if self.vector is not None else {})
 
     def log_prob(self, feat: Tensor, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Log-density of preprocessed observations by key, each (...)."""
+        """Log-density of observations by key, each (...); images may be uint8."""
+        target = preprocess(observation)
         return {
-            key: gaussian_log_prob(mean, observation[key], self.ranks[key])
+            key: gaussian_log_prob(mean, target[key], self.ranks[key])
             for key, mean in self(feat).items()
         }
+
+    def loss(self, feat: Tensor, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean of the negative log-density by key, scalars; images may be uint8."""
+        losses = {}
+        for key, decoder in self.images.items():
+            assert isinstance(decoder, ImageDecoder)
+            losses[key] = decoder.loss(feat, observation[key])
+        for key, mean in (self.vector(feat) if self.vector is not None else {}).items():
+            losses[key] = -gaussian_log_prob(mean, observation[key]).mean()
+        return losses

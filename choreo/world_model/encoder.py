@@ -1,6 +1,7 @@
 """From observations to one embedding: an MLP for vectors, convolutions for images."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -8,19 +9,27 @@ from torch import Tensor, nn
 
 from choreo.envs.spaces import ArraySpec
 from choreo.nn import MLP
-
-IMAGE_KERNELS = (4, 4, 4, 4)
+from choreo.world_model.images import (
+    ENCODER_KERNEL,
+    channel_widths,
+    channels_last,
+    decoder_kernels,
+    embedding_size,
+    images_at_once,
+    in_pairs,
+    layer_weights,
+    map_chunks,
+    scale_image,
+)
 
 
 def preprocess(observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Scale images (uint8) to x / 255 - 0.5 and leave vectors as they are.
 
-    The only preprocessing in the house: acting and training both go through it.
+    The only preprocessing in the house. Encoder and decoder do it to what is still uint8 when they
+    come to it, so that a batch need not be held as floats, which take four times the memory.
     """
-    return {
-        key: value.float() / 255 - 0.5 if value.dtype == torch.uint8 else value
-        for key, value in observation.items()
-    }
+    return {key: scale_image(value) for key, value in observation.items()}
 
 
 class Standardizer(nn.Module):
@@ -67,21 +76,31 @@ class Standardizer(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Four convolutions of stride 2 with ELU; (..., C, 64, 64) to (..., 32 * depth)."""
+    """Convolutions of stride 2 with ELU down to 2 x 2 pixels; (..., C, S, S) to (..., outputs)."""
 
-    def __init__(self, channels: int, depth: int) -> None:
+    def __init__(self, array: ArraySpec, depth: int) -> None:
         super().__init__()
-        sizes = [channels] + [depth * 2**i for i in range(len(IMAGE_KERNELS))]
+        layers = len(decoder_kernels(array))
+        self.outputs = embedding_size(depth, layers)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, kernel, stride=2)
-            for a, b, kernel in zip(sizes[:-1], sizes[1:], IMAGE_KERNELS, strict=True)
+            nn.Conv2d(a, b, ENCODER_KERNEL, stride=2)
+            for a, b in pairwise([array.shape[0], *channel_widths(depth, layers)])
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        x = image.flatten(0, -4)
-        for convolution in self.convolutions:
-            x = F.elu(convolution(x))
-        return x.flatten(1).unflatten(0, image.shape[:-3])
+        """Embed images, uint8 or scaled."""
+        images, weights = image.flatten(0, -4), layer_weights(self.convolutions)
+        rows = images_at_once(image.device, image.shape[-1])
+        embedded = map_chunks(lambda chunk: _embed(chunk, weights), images, rows)
+        return embedded.unflatten(0, image.shape[:-3])
+
+
+def _embed(image: Tensor, weights: list[Tensor]) -> Tensor:
+    x = scale_image(channels_last(image))
+    for weight, bias in in_pairs(weights):
+        # In place: ELU's gradient needs its result alone.
+        x = F.elu(F.conv2d(x, weight, bias, stride=2), inplace=True)
+    return x.flatten(1)
 
 
 class Encoder(nn.Module):
@@ -91,16 +110,15 @@ class Encoder(nn.Module):
         super().__init__()
         self.image_keys = [key for key, array in spec.items() if array.dtype == "uint8"]
         self.vector_keys = [key for key, array in spec.items() if array.dtype != "uint8"]
-        self.images = nn.ModuleDict(
-            {key: ImageEncoder(spec[key].shape[0], depth) for key in self.image_keys}
-        )
+        images = {key: ImageEncoder(spec[key], depth) for key in self.image_keys}
+        self.images = nn.ModuleDict(images)
+        self.outputs = sum(encoder.outputs for encoder in images.values())
         inputs = sum(spec[key].shape[0] for key in self.vector_keys)
         self.vector = MLP(inputs, None, layers, units, norm=True) if self.vector_keys else None
-        image_size = 32 * depth * len(self.image_keys)
-        self.outputs = image_size + (units if self.vector else 0)
+        self.outputs += units if self.vector else 0
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
-        """Embed preprocessed observations (..., shape of each key) to (..., outputs)."""
+        """Embed observations (..., shape of each key) to (..., outputs); images may be uint8."""
         parts = [self.images[key](observation[key]) for key in self.image_keys]
         if self.vector is not None:
             vectors = [observation[key] for key in self.vector_keys]

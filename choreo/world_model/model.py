@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from choreo.envs.spaces import EnvSpec
 from choreo.nn import MLP, gaussian_log_prob
 from choreo.world_model.decoder import Decoder
-from choreo.world_model.encoder import Encoder, Standardizer, preprocess
+from choreo.world_model.encoder import Encoder, Standardizer
 from choreo.world_model.rssm import RSSM, State, kl_balance
 
 
@@ -45,8 +45,8 @@ class ModelConfig:
 class Batch:
     """Replay sequences on the agent's device; B sequences of T steps.
 
-    observation: preprocessed, each (B, T, shape); action (B, T, A) led to the observation of the
-    same index; reward (B, T); is_first, is_terminal (B, T) bool.
+    observation: as replay holds them, images uint8, each (B, T, shape); action (B, T, A) led to the
+    observation of the same index; reward (B, T); is_first, is_terminal (B, T) bool.
     """
 
     observation: Mapping[str, Tensor]
@@ -57,9 +57,9 @@ class Batch:
 
     @staticmethod
     def from_tensors(data: Mapping[str, Tensor], observations: list[str]) -> "Batch":
-        """Preprocess raw replay tensors named as in replay."""
+        """Pick what the model needs from tensors named as in replay."""
         return Batch(
-            observation=preprocess({key: data[key] for key in observations}),
+            observation={key: data[key] for key in observations},
             action=data["action"],
             reward=data["reward"],
             is_first=data["is_first"],
@@ -111,8 +111,7 @@ class WorldModel(nn.Module):
         )
         feat = posterior.feat
         losses = {"kl": kl_loss}
-        for key, log_prob in self.decoder.log_prob(feat, observation).items():
-            losses[key] = -log_prob.mean()
+        losses |= self.decoder.loss(feat, observation)
         reward = self.reward(feat if reward_gradient else feat.detach())
         losses["reward"] = -gaussian_log_prob(reward, batch.reward.unsqueeze(-1)).mean()
         metrics = {f"loss_{key}": value.detach() for key, value in losses.items()}
@@ -121,7 +120,7 @@ class WorldModel(nn.Module):
         return total, ModelOutput(posterior.detach(), feat.detach(), kl), metrics
 
     def embed(self, observation: Mapping[str, Tensor]) -> Tensor:
-        """Embed preprocessed observations (..., shape of each key), (..., E)."""
+        """Embed observations (..., shape of each key), (..., E); images may be uint8."""
         return self.encoder(self.standardizer(observation))
 
     def decode(self, feat: Tensor) -> dict[str, Tensor]:

@@ -46,13 +46,6 @@ def test_the_same_seed_gives_the_same_returns(
     assert first == again and first["returns"] != other["returns"]
 
 
-def test_zeroshot_prints_what_was_found(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = printed(capsys, "zeroshot", run, "--episodes", "4", "--json")
-    assert len(found["found"]) == 4 and "interval95" in found and found["frames"] == 80
-    assert main(["zeroshot", str(run), "--episodes", "2"]) == 0
-    assert "with random skills" in capsys.readouterr().out
-
-
 def test_env_check_says_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "check", "toy_envs:point"]) == 0
     assert "toy_envs:point: fits" in capsys.readouterr().out

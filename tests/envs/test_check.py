@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from choreo.envs import artist
 from choreo.envs.check import check
+from choreo.errors import RendererUnavailable
 
 RESTLESS = """
 import gymnasium, numpy
@@ -50,3 +52,20 @@ def test_an_environment_that_ignores_its_seed_is_found_out(module: str) -> None:
     result = check(f"{module}:Restless")
     assert not result.ok and "same seed" in result.problems[0]
     assert any("No random episode ended" in sentence for sentence in result.fits)
+
+
+@pytest.mark.rendering
+def test_pictures_are_described_and_looked_at(renderer: str) -> None:
+    result = check("point_mass", obs="pixels", cameras=("cam0",), image_size=32, time_limit=20)
+    text = " ".join(result.fits)
+    assert result.ok, result.problems
+    assert "'image' uint8[3, 32, 32]; cameras: cam0." in text and "not black" in text
+    assert result.images["image"].shape == (32, 32, 3)
+
+
+def test_a_missing_renderer_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RendererUnavailable("No frame can be drawn here. Install libegl1.")
+
+    monkeypatch.setattr(artist, "MujocoRenderer", refuse)
+    assert "Install libegl1" in check("point_mass", obs="pixels").problems[0]

@@ -10,7 +10,7 @@ from dm_env import specs
 from choreo.envs.dmc import DmSimulator
 from choreo.envs.make import make
 from choreo.envs.simulated import SimulatedEnvironment
-from choreo.errors import EnvironmentMismatch
+from choreo.errors import EnvironmentMismatch, RendererUnavailable
 
 
 class Fake(dm_env.Environment):
@@ -52,6 +52,47 @@ def test_observations_are_put_end_to_end_in_their_own_order() -> None:
     assert observation["observation"].dtype == np.float32
     assert observation["observation"][:4].tolist() == [1, 2, 3, 4]
     assert observation["observation"].shape == (5,)
+
+
+class Seeing(Fake):
+    """Shows an image beside its vectors."""
+
+    spec: Any = specs.Array((32, 32, 3), np.uint8)
+
+    def observation_spec(self) -> Any:
+        return {**super().observation_spec(), "eye": self.spec}
+
+    def _show(self) -> dict[str, Any]:
+        image = np.zeros((32, 32, 3), np.uint8)
+        image[..., 2] = np.arange(32)
+        return {**super()._show(), "eye": image}
+
+
+def test_own_images_keep_their_name_and_come_channels_first() -> None:
+    env = wrap(Seeing())
+    assert str(env.spec.observations["eye"]) == "uint8[3, 32, 32]"
+    shown = env.reset(0).observation
+    assert shown["observation"].shape == (5,) and shown["eye"].shape == (3, 32, 32)
+    assert shown["eye"][2, 7].tolist() == list(range(32)) and not shown["eye"][0].any()
+
+
+def test_images_that_no_agent_can_take_are_refused_in_words() -> None:
+    env = Seeing()
+    for spec, words in (
+        (specs.Array((64, 64, 3), np.float32), r"255 \* image"),
+        (specs.Array((4, 64, 64, 3), np.uint8), "not a stack"),
+        (specs.Array((84, 84, 3), np.uint8), "give 64 x 64"),
+    ):
+        env.spec = spec
+        with pytest.raises(EnvironmentMismatch, match=words):
+            wrap(env)
+
+
+def test_an_environment_without_physics_cannot_be_drawn() -> None:
+    env = wrap(Fake())
+    env.reset(0)
+    with pytest.raises(RendererUnavailable, match="no MuJoCo"):
+        env.render(8, 8)
 
 
 @pytest.mark.parametrize(("discount", "terminal"), [(1.0, False), (0.0, True), (0.9, False)])

@@ -88,7 +88,8 @@ def test_a_dict_keeps_its_keys_and_becomes_float32() -> None:
         (VECTOR, spaces.Box(-np.inf, np.inf, (1,)), "unbounded"),
         (spaces.Discrete(4), ACTION, "Wanted a Box"),
         (spaces.Dict({"deep": spaces.Dict({"a": VECTOR})}), ACTION, "'deep'"),
-        (spaces.Box(0, 255, (8, 8, 3), np.uint8), ACTION, "image"),
+        (spaces.Box(0, 255, (84, 84, 3), np.uint8), ACTION, "give 64 x 64"),
+        (spaces.Box(0, 1, (64, 64, 3)), ACTION, r"float32.*255 \* image"),
         (spaces.Box(0, 1, (2, 2)), ACTION, "FlattenObservation"),
     ],
 )
@@ -97,6 +98,39 @@ def test_spaces_that_do_not_fit_are_refused_in_words(
 ) -> None:
     with pytest.raises(EnvironmentMismatch, match=words):
         wrap(Fake(observation, action))
+
+
+class Seeing(Fake):
+    """Shows its vector and what it sees, brighter to the right, in either order of axes."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        eye = spaces.Box(0, 255, shape, np.uint8)
+        super().__init__(spaces.Dict({"a": VECTOR, "eye": eye}))
+        self.shape = shape
+
+    def _show(self) -> Any:
+        image = np.zeros(self.shape, np.uint8)
+        image[:] = np.arange(32)[:, None] if self.shape[2] == 3 else np.arange(32)
+        return {"a": np.zeros(2), "eye": image}
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (3, 32, 32)])
+def test_own_images_come_channels_first(shape: tuple[int, int, int]) -> None:
+    env = wrap(Seeing(shape))
+    assert str(env.spec.observations["eye"]) == "uint8[3, 32, 32]"
+    eye = env.reset(0).observation["eye"]
+    assert eye.shape == (3, 32, 32) and eye.dtype == np.uint8 and eye.flags.c_contiguous
+    assert eye[1, 4].tolist() == list(range(32))
+    assert env.spec.image_size == 32
+
+
+def test_a_box_may_be_an_image() -> None:
+    class Eye(Fake):
+        def _show(self) -> Any:
+            return np.full((64, 64, 1), 7, np.uint8)
+
+    env = wrap(Eye(spaces.Box(0, 255, (64, 64, 1), np.uint8)))
+    assert env.reset(0).observation["observation"].shape == (1, 64, 64)
 
 
 def test_pendulum_has_its_registered_limit_and_a_given_one_replaces_it() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from choreo.envs.base import Environment
 from choreo.envs.make import list_environments, make
+from choreo.envs.spaces import ArraySpec
 from choreo.errors import EnvironmentMismatch, UsageError
 
 FACTORIES = """
@@ -18,6 +19,7 @@ from choreo.envs import make
 def pendulum(): return gymnasium.make("Pendulum-v1")
 def cart(): return gymnasium.make("CartPole-v1")
 def ours(): return make("dmc:point_mass-easy", action_repeat=2)
+def drawn(): return make("dmc:point_mass-easy", obs="pixels", image_size=32)
 def nothing(): return 3
 def suite():
     from dm_control import suite
@@ -97,6 +99,15 @@ def test_factories_that_do_not_fit_are_refused(factories: str) -> None:
         make(f"{factories}:absent")
     with pytest.raises(UsageError, match="set them in the factory"):
         make(f"{factories}:ours", action_repeat=1)
+    with pytest.raises(UsageError, match="choose obs"):
+        make(f"{factories}:ours", obs="pixels")
+
+
+def test_a_factorys_own_view_may_be_named_again(factories: str) -> None:
+    env = make(f"{factories}:drawn")
+    assert make(f"{factories}:drawn", **env.spec.make_options()).spec == env.spec
+    with pytest.raises(UsageError, match="image uint8"):
+        make(f"{factories}:drawn", obs="pixels", image_size=64)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +117,7 @@ def test_factories_that_do_not_fit_are_refused(factories: str) -> None:
         ("dmc:walker-fly", "dmc:walker-walk"),
         ("jaco_reach_topleft", "jaco_reach_top_left"),
         ("no_such_module_here:make", "no module 'no_such_module_here'"),
-        ("mw_reach", "not built yet"),
+        ("mw_raech", "mw_reach"),
     ],
 )
 def test_an_unknown_id_names_the_nearest(id: str, words: str) -> None:
@@ -114,13 +125,84 @@ def test_an_unknown_id_names_the_nearest(id: str, words: str) -> None:
         make(id)
 
 
-def test_pixels_are_not_built_yet() -> None:
-    with pytest.raises(UsageError, match="not built yet"):
-        make("walker_run", obs="pixels")
+PICTURED = (
+    ("walker_flip", "0", 0.05),
+    ("quadruped_jump", "2", 0.04),
+    ("jaco_reach_bottom_right", "front_close", 0.08),
+    ("point_mass_reach_top_left", "0", 0.04),
+    ("dmc:cheetah-run", "0", 0.02),
+)
+
+
+@pytest.mark.parametrize(("name", "camera", "seconds"), PICTURED)
+def test_pixels_have_the_domains_camera_and_two_frames_per_step(
+    name: str, camera: str, seconds: float
+) -> None:
+    env = make(name, obs="pixels")
+    assert env.spec.observations == {"image": ArraySpec((3, 64, 64), "uint8")}
+    assert (env.spec.obs, env.spec.cameras, env.spec.action_repeat) == ("pixels", (camera,), 2)
+    assert env.spec.step_seconds == pytest.approx(seconds)
+    again = make(name, **env.spec.make_options())
+    assert again.spec == env.spec
+    assert make(name, obs="pixels", action_repeat=1).spec.action_repeat == 1
+
+
+def test_a_step_of_metaworld_is_two_frames() -> None:
+    assert make("mw_reach").spec.action_repeat == 2
+    assert make("mw_reach", obs="pixels").spec.cameras == ("corner2",)
+    assert make("mw").spec.compatible_with(make("mw_reach").spec) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"obs": "pixel"}, "states, pixels, both"),
+        ({"obs": "pixels", "cameras": ("left",)}, "it has side, back"),
+        ({"obs": "pixels", "image_size": 84}, "nearest is 64"),
+        ({"obs": "both", "keys": ("picture",)}, "it shows observation, image"),
+        ({"cameras": ("side",)}, "obs='pixels'"),
+    ],
+)
+def test_what_cannot_be_shown_is_a_usage_error(options: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        make("walker_run", **options)
+
+
+@pytest.mark.rendering
+def test_drawing_does_not_disturb_the_physics_and_pictures_follow_the_state(renderer: str) -> None:
+    plain = make("quadruped_run", action_repeat=2)
+    drawn = make("quadruped_run", obs="both", cameras=("x", "2"), image_size=32)
+    rng = np.random.default_rng(0)
+    left, right = plain.reset(5), drawn.reset(5)
+    first = right.observation
+    assert list(first) == ["observation", "image_x", "image_2"]
+    for _ in range(10):
+        action = rng.uniform(-1, 1, 12).astype(np.float32)
+        left, right = plain.step(action), drawn.step(action)
+        assert np.array_equal(left.observation["observation"], right.observation["observation"])
+        assert left.reward == right.reward
+    for key in ("image_x", "image_2"):
+        assert not np.array_equal(first[key], right.observation[key])
+    assert not np.array_equal(right.observation["image_x"], right.observation["image_2"])
+    again = drawn.reset(5).observation
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    plain.close()
+    drawn.close()
+
+
+@pytest.mark.rendering
+def test_a_gymnasium_robot_is_drawn_by_itself(renderer: str) -> None:
+    env = make("gym:HalfCheetah-v5", obs="both", image_size=32)
+    shown = env.reset(0).observation
+    assert shown["image"].shape == (3, 32, 32) and shown["image"].std() > 10
+    assert env.spec.cameras == () and shown["observation"].shape == (17,)
+    env.close()
+    with pytest.raises(UsageError, match="one view only"):
+        make("gym:HalfCheetah-v5", obs="pixels", cameras=("track",))
 
 
 def test_the_list_holds_every_family() -> None:
     listed = list_environments()
     assert "walker_run" in listed["urlb"] and "dmc:point_mass-easy" in listed["dmc"]
-    assert "jaco_fixed_reach_top_left" in listed["exorl"]
+    assert "jaco_fixed_reach_top_left" in listed["exorl"] and "mw_reach" in listed["metaworld"]
     assert "gym:Pendulum-v1" in listed["gym"] and "gym:HalfCheetah-v5" in listed["gym"]

@@ -20,11 +20,17 @@ def test_the_guard_restores_the_users_choice(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_working_back_end_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "_try_backend", lambda backend, timeout: f"no {backend} here")
+    monkeypatch.setattr(
+        rendering,
+        "try_backend",
+        lambda backend, timeout: rendering.Attempt(f"no {backend} here"),
+    )
+    monkeypatch.delenv(rendering._TRIED_VARIABLE, raising=False)
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
     rendering.choose_backend.cache_clear()
     try:
         with pytest.raises(RendererUnavailable) as caught:
-            rendering.choose_backend()
+            make("walker_run", obs="pixels").reset(0)
     finally:
         rendering.choose_backend.cache_clear()
     for part in ("no egl here", "no osmesa here", "libegl1 libgl1-mesa-dri", "libosmesa6"):
@@ -32,17 +38,50 @@ def test_no_working_back_end_names_the_packages(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_back_end_that_hangs_is_given_up() -> None:
-    reason = rendering._try_backend("egl", timeout=0.01)
-    assert reason is not None and "no frame within" in reason
+    failure = rendering.try_backend("egl", timeout=0.01).failure
+    assert failure is not None and "no frame within" in failure
+
+
+def test_a_cuda_device_that_does_not_draw_is_given_up_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+
+    def draw(backend: str, select: bool, timeout: float) -> rendering.Attempt:
+        tried.append(select)
+        return rendering.Attempt("no permission" if select else None)
+
+    monkeypatch.setattr(rendering, "_draw_apart", draw)
+    monkeypatch.delenv("MUJOCO_EGL_DEVICE_ID", raising=False)
+    assert rendering.try_backend("egl") == rendering.Attempt(None)
+    assert tried == [True, False]
+    monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", "1")
+    assert rendering.try_backend("egl").failure == "no permission"
+
+
+def test_what_one_process_has_tried_another_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MUJOCO_GL", "PYOPENGL_PLATFORM", "MUJOCO_EGL_DEVICE_ID"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(rendering._TRIED_VARIABLE, "")
+    probes = []
+
+    def probe() -> rendering.RendererProbe:
+        probes.append(1)
+        return rendering.RendererProbe("osmesa", "", "3")
+
+    monkeypatch.setattr(rendering, "probe", probe)
+    rendering.choose_backend.cache_clear()
+    try:
+        assert rendering.choose_backend() == "osmesa" == os.environ["MUJOCO_GL"]
+        assert os.environ["MUJOCO_EGL_DEVICE_ID"] == "3"
+        rendering.choose_backend.cache_clear()
+        assert rendering.choose_backend() == "osmesa" and len(probes) == 1
+    finally:
+        rendering.choose_backend.cache_clear()
 
 
 @pytest.mark.rendering
-def test_a_frame_shows_the_state_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What choosing sets must not outlive the test.
-    monkeypatch.setenv("MUJOCO_GL", os.environ.get("MUJOCO_GL", ""))
-    monkeypatch.setenv("PYOPENGL_PLATFORM", os.environ.get("PYOPENGL_PLATFORM", ""))
-    if rendering.probe().backend is None:
-        pytest.skip("no headless OpenGL here")
+def test_a_frame_shows_the_state_and_changes_nothing(renderer: str) -> None:
     env, plain = make("dmc:point_mass-easy"), make("dmc:point_mass-easy")
     env.reset(0)
     plain.reset(0)

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from choreo.envs.simulated import Diverged, Frame, SimulatedEnvironment, Simulator
+from choreo.envs.simulated import SimulatedEnvironment
+from choreo.envs.simulator import Diverged, Frame, Simulator
 from choreo.envs.spaces import ArraySpec
 from choreo.errors import EnvironmentMismatch, NotFinite, UsageError
 
@@ -47,7 +48,7 @@ class Counter(Simulator):
     def coordinates(self) -> np.ndarray:
         return np.array([self._frame], dtype=np.float64)
 
-    def render(self, height: int, width: int) -> np.ndarray:
+    def render(self, height: int, width: int, camera: str | None = None) -> np.ndarray:
         return np.zeros((height, width, 3), dtype=np.uint8)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ def test_a_value_that_is_no_number_names_environment_key_index_step_and_action(
 def test_a_reward_that_is_no_number_and_divergence_are_named() -> None:
     env = SimulatedEnvironment("fake", Counter())
     env.reset(0)
-    env._simulator.step = lambda action: Frame(math.nan, False, False)  # type: ignore[method-assign]
+    env.simulator.step = lambda action: Frame(math.nan, False, False)  # type: ignore[method-assign]
     with pytest.raises(NotFinite, match="the reward is nan in step 1"):
         env.step(act(0))
     simulator = Counter()

@@ -1,7 +1,10 @@
 import json
 from dataclasses import replace
 
-from choreo.envs.spaces import ArraySpec, EnvSpec
+import pytest
+
+from choreo.envs.spaces import ArraySpec, EnvSpec, check_image_size
+from choreo.errors import UsageError
 
 SPEC = EnvSpec(
     id="here",
@@ -36,6 +39,15 @@ def test_each_difference_is_a_sentence_that_names_it() -> None:
     assert "'a'" in sentences[0] and "float32[3]" in sentences[0] and "float32[4]" in sentences[0]
     assert "'b'" in sentences[1]
     assert "2 action values" in sentences[2] and "3" in sentences[2]
+
+
+@pytest.mark.parametrize(
+    ("size", "nearest"), [(1, 32), (48, 32), (63, 64), (84, 64), (100, 128), (480, 128)]
+)
+def test_the_nearest_image_size_is_named(size: int, nearest: int) -> None:
+    with pytest.raises(UsageError, match=f"{size} x {size}.*nearest is {nearest}"):
+        check_image_size(size)
+    check_image_size(nearest)
 
 
 def test_other_bounds_and_another_repeat_are_differences() -> None:

@@ -131,6 +131,6 @@ def test_exorls_target_is_a_point_that_is_not_observed() -> None:
 def test_a_diverged_simulation_is_not_finite() -> None:
     env = make("walker_run")
     env.reset(0)
-    env._simulator._environment.physics.data.qvel[:] = 1e12  # type: ignore[attr-defined]
+    env.simulator._environment.physics.data.qvel[:] = 1e12  # type: ignore[attr-defined]
     with pytest.raises(NotFinite, match="walker_run"):
         env.step(np.zeros(6, dtype=np.float32))

@@ -8,9 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from choreo.envs import process
 from choreo.envs.process import ProcessVector
 from choreo.envs.vector import SerialVector, StepBatch, VectorEnv, make_vector
-from choreo.errors import ChoreoError, EnvironmentMismatch, NotFinite, UsageError
+from choreo.errors import (
+    ChoreoError,
+    EnvironmentMismatch,
+    NotFinite,
+    RendererUnavailable,
+    UsageError,
+)
 
 TASK = "dmc:point_mass-easy"
 
@@ -52,6 +59,62 @@ def test_serial_and_process_vectors_are_bitwise_equal() -> None:
                 assert np.array_equal(getattr(left, name), getattr(right, name))
         assert np.array_equal(serial.coordinates(), process.coordinates())
     wait_until_gone(process.process_ids)
+
+
+@pytest.mark.rendering
+def test_pictures_are_bitwise_equal_in_one_process_and_in_several(renderer: str) -> None:
+    options = {"obs": "both", "image_size": 32}
+    with (
+        make_vector("point_mass", 2, False, **options) as serial,
+        make_vector("point_mass", 2, True, **options) as process,
+    ):
+        for left, right in zip(play(serial), play(process), strict=True):
+            for key in ("observation", "image"):
+                assert np.array_equal(left.observation[key], right.observation[key])
+            assert np.array_equal(left.reward, right.reward)
+            assert left.observation["image"].shape == (2, 3, 32, 32)
+
+
+HANGING = """
+import time
+import gymnasium, numpy
+from gymnasium import spaces
+
+class Hanging(gymnasium.Env):
+    observation_space = spaces.Box(-1, 1, (1,))
+    action_space = spaces.Box(-1, 1, (1,))
+    def reset(self, *, seed=None, options=None):
+        if seed == 1: time.sleep(60)
+        return numpy.zeros(1), {}
+
+def never():
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "hanging.py").write_text(HANGING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "hanging"
+
+
+def test_a_first_reset_that_hangs_is_given_up_and_leaves_nothing_behind(
+    hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vector = make_vector(f"{hanging}:Hanging", 2, True)
+    assert isinstance(vector, ProcessVector)
+    vector._limit = 0.3
+    first = np.zeros((2, 1)), np.ones(2, dtype=bool), np.array([0, 1])
+    with pytest.raises(RendererUnavailable, match=r"environment 1 .*MUJOCO_GL"):
+        vector.step(*first)
+    wait_until_gone(vector.process_ids, 2.0)
+
+
+def test_making_that_hangs_is_given_up(hanging: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "START_SECONDS", 0.3)
+    with pytest.raises(RendererUnavailable, match=r"environment 0 .*within 0 s"):
+        make_vector(f"{hanging}:never", 1, True)
 
 
 def test_only_the_environments_that_are_told_to_are_reset() -> None:

@@ -5,8 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_episodes import ACTIONS, SKILLS, CountingEnvironment, episode_of, make_agent
+from toy_episodes import (
+    ACTIONS,
+    SKILLS,
+    CountingEnvironment,
+    PictureEnvironment,
+    episode_of,
+    make_agent,
+)
 
+from choreo.envs import EnvSpec
 from choreo.evaluation import codes
 from choreo.evaluation.codes import CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
 from choreo.replay import Replay
@@ -54,15 +62,22 @@ def test_use_in_rollouts_leaves_out_starts_and_old_steps(monkeypatch: pytest.Mon
     np.testing.assert_array_equal(rollout_use(episodes, 4).counts, [1, 2, 0, 0])
 
 
-def make_replay(folder: Path, steps: int) -> Replay:
+LIMITS = {"float32": (-100, 100), "uint8": (0, 255)}
+
+
+def make_replay(folder: Path, steps: int, spec: EnvSpec | None = None) -> Replay:
     rng = np.random.default_rng(0)
     flags = dict.fromkeys(("is_first", "is_last", "is_terminal"), ((), "bool"))
-    shape = CountingEnvironment().spec.observations["observation"].shape
-    keys = {"observation": (shape, "float32"), "action": ((ACTIONS,), "float32"), **flags}
+    seen = (spec or CountingEnvironment().spec).observations
+    shapes = {key: (array.shape, array.dtype) for key, array in seen.items()}
+    keys = {**shapes, "action": ((ACTIONS,), "float32"), **flags}
     replay = Replay(folder, {**keys, "reward": ((), "float32")}, streams=2)
     for step in range(steps):
         entries = {
-            "observation": rng.normal(size=(2, *shape)).astype(np.float32) * 5,
+            **{
+                key: (rng.normal(size=(2, *shape)) * 5).clip(*LIMITS[dtype]).astype(dtype)
+                for key, (shape, dtype) in shapes.items()
+            },
             "action": rng.uniform(-1, 1, (2, ACTIONS)).astype(np.float32),
             "reward": np.zeros(2, np.float32),
             **{name: np.full(2, step == 0) for name in flags},
@@ -90,6 +105,14 @@ def test_use_over_replay_is_that_of_the_newest_posteriors(
         posterior, _ = model.rssm.observe(embed, batch.action, batch.is_first, generator)
         nearest = agent.skills.nearest_code(posterior.deter).flatten().numpy()
     np.testing.assert_array_equal(use.counts, np.bincount(nearest, minlength=SKILLS))
+
+
+def test_use_over_a_replay_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "ASSIGNMENTS", 100)
+    spec = PictureEnvironment().spec
+    use = replay_use(make_agent(spec), make_replay(tmp_path, 60, spec), seed=4)
+    assert use is not None
+    assert use.counts.sum() == 100
 
 
 def test_a_replay_without_a_sequence_has_no_use(tmp_path: Path) -> None:

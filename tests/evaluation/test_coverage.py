@@ -1,8 +1,10 @@
 """Cells of a grid, counted by hand."""
 
 import numpy as np
+import pytest
 from toy_episodes import episode_of
 
+from choreo.evaluation import coverage
 from choreo.evaluation.coverage import Grid, Projection, make_projection, measure_coverage
 
 
@@ -49,3 +51,18 @@ def test_components_of_an_unknown_environment() -> None:
     assert points[:, 0].std() > 1
     np.testing.assert_allclose(points[:, 1:], 0, atol=1e-5)
     assert abs(np.corrcoef(points[:, 0], t)[0, 1]) > 0.999
+
+
+def test_components_of_images_are_those_of_small_grey_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The right half brightens with time; only every fourth step is used to find the direction.
+    monkeypatch.setattr(coverage, "IMAGE_ROWS", 6)
+    images = np.full((21, 3, 64, 64), 50, np.uint8)
+    images[..., 32:] = 10 * np.arange(21, dtype=np.uint8)[:, None, None, None]
+    episode = episode_of(0, coordinates=np.zeros((21, 0)), images=images, image_steps=[])
+    projection = make_projection((), [episode])
+    points = projection(episode)
+    assert points.shape == (21, 3)
+    assert abs(np.corrcoef(points[:, 0], np.arange(21))[0, 1]) > 0.999
+    np.testing.assert_allclose(points[:, 1:], 0, atol=1e-3)

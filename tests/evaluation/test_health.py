@@ -6,12 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toy_episodes import SKILLS, CountingEnvironment, CountingVector, make_agent, make_counting
+from toy_episodes import (
+    SKILLS,
+    CountingEnvironment,
+    CountingVector,
+    PictureEnvironment,
+    make_agent,
+    make_counting,
+    make_pictured,
+)
 
 from choreo.envs import TimeStep
 from choreo.errors import EnvironmentMismatch, UsageError
-from choreo.evaluation import measure_health
-from choreo.evaluation.health import CONDITIONS, play_skills
+from choreo.evaluation import SkillReport, measure_health, windows
+from choreo.evaluation.health import CONDITIONS, play_skills, usual_steps
+from choreo.evaluation.windows import CONTEXT, LENGTH
 
 STEPS = 62
 
@@ -117,3 +126,66 @@ def test_another_environment_is_refused() -> None:
     spec = replace(CountingEnvironment().spec, id="other", action_size=3)
     with pytest.raises(EnvironmentMismatch, match="action values"):
         measure_health(make_agent(spec), make_walk(), 2, STEPS)
+
+
+KEPT = 5
+
+
+@pytest.fixture(scope="module")
+def pictured() -> SkillReport:
+    """The report of an agent that sees images only, where 5 sequences of images are kept."""
+    vector = make_pictured(SKILLS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "IMAGE_WINDOWS", KEPT)
+        return measure_health(make_agent(vector.spec), vector, 2, STEPS, seed=0)
+
+
+def test_few_images_are_kept(pictured: SkillReport) -> None:
+    for name in CONDITIONS:
+        episodes = pictured.episodes[name]
+        kept = [len(episode.image_steps) for episode in episodes]
+        assert len(kept) == 2 * SKILLS
+        # A window of 5 episodes and two moments of each.
+        assert sum(count >= LENGTH for count in kept) == KEPT
+        assert sum(kept) <= KEPT * LENGTH + 2 * len(kept)
+        assert all(episode.observations == {} for episode in episodes)
+
+
+def test_json_of_an_agent_that_sees_images(pictured: SkillReport) -> None:
+    data = json.loads(json.dumps(pictured.to_json()))
+    assert data["settings"]["observations"] == "pixels"
+    assert data["predictability"]["told_from"] == "grey pictures of 16 x 16 pixels"
+    assert data["model_error"]["sequences"] == KEPT
+    assert all(error > 0 for error in data["model_error"]["trained"])
+    assert 0 <= data["decoded_codes"]["named_right"] <= 1
+    assert "decoded_codes" not in measure_health(make_agent(), make_walk(), 2, STEPS).to_json()
+
+
+def test_images_and_vectors_together_with_two_cameras() -> None:
+    vector = make_pictured(SKILLS, vectors=True, cameras=("left", "right"), named=False)
+    report = measure_health(make_agent(vector.spec), vector, 2, STEPS, seed=0)
+    data = json.loads(json.dumps(report.to_json()))
+    assert data["settings"]["observations"] == "both"
+    assert {"vectors", "images"} <= data["model_error"].keys()
+    assert data["coverage"]["coordinates"] == [f"component {n}" for n in (1, 2, 3)]
+    episode = report.episodes["trained"][0]
+    assert episode.flat_observations().shape == (STEPS + 1, 3 + 2 * 256)
+    assert episode.images.keys() == {"left", "right"}
+
+
+def test_episodes_with_images_that_end_early_are_measured() -> None:
+    class Short(PictureEnvironment):
+        LIMIT = 23
+
+    vector = CountingVector([Short() for _ in range(SKILLS)])
+    report = measure_health(make_agent(vector.spec), vector, 2, STEPS, seed=0)
+    assert report.model_error is not None
+    assert len(report.model_error.errors["trained"]) == Short.LIMIT + 1 - CONTEXT
+    assert report.model_error.sequences == 2 * SKILLS
+
+
+def test_episodes_from_images_are_as_long_in_frames() -> None:
+    spec = PictureEnvironment().spec
+    assert usual_steps(CountingEnvironment().spec) == 250
+    assert usual_steps(spec) == 125  # action repeat 2
+    assert usual_steps(replace(spec, action_repeat=4)) == 100

@@ -1,5 +1,7 @@
 """A classifier must find what is there, and must not find what is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toy_episodes import episode_of
@@ -45,3 +47,16 @@ def test_episodes_that_differ_by_chance_do_not_leak() -> None:
 def test_one_start_is_not_enough() -> None:
     with pytest.raises(UsageError, match="at least 2 episodes"):
         measure_predictability([episode_of(k, 0, codes=[0, 0]) for k in range(3)], 3)
+
+
+def test_skills_are_named_from_one_picture() -> None:
+    # Each skill has its square somewhere else; no image itself has to be kept.
+    made = []
+    for start in range(2):
+        for skill in range(SKILLS):
+            images = np.random.default_rng(start).integers(0, 60, (STEPS, 3, 64, 64), np.uint8)
+            images[:, :, 16 * skill : 16 * skill + 16, 20:30] += 150
+            made.append(episode_of(skill, start, images=images, image_steps=[]))
+    assert measure_predictability(made, SKILLS).accuracy > 0.99
+    moved = [replace(e, skill=((e.skill or 0) + e.start) % SKILLS) for e in made]
+    assert measure_predictability(moved, SKILLS).accuracy < 0.01

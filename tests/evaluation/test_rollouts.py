@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_episodes import CountingEnvironment, make_agent, make_counting
+from toy_episodes import CountingEnvironment, make_agent, make_counting, make_pictured
 
 from choreo.agent import Agent
+from choreo.envs import make_vector
 from choreo.errors import UsageError
 from choreo.evaluation.rollouts import Episode, run_episodes
 from choreo.record import derive_seed
@@ -107,6 +108,64 @@ def test_codes_are_those_of_the_posterior(agent: Agent) -> None:
 def test_pictures_come_every_few_steps(agent: Agent) -> None:
     (episode,) = play(agent, 1, policy="random", episodes=1, steps=6, frames_every=3)
     assert [int(frame[0, 0, 0]) for frame in episode.frames] == [0, 3, 6]
+
+
+def play_pictures(**options: Any) -> list[Episode]:
+    vector = make_pictured(2)
+    agent = make_agent(vector.spec)
+    settings: dict[str, Any] = {"episodes": 3, "seed": 0, "steps": 9, "skills": [0, 1, 2]}
+    return run_episodes(agent, vector, "skill", **settings, **options)
+
+
+def test_images_are_let_go_but_small_copies_stay() -> None:
+    for episode in play_pictures():
+        assert episode.images == {}
+        assert len(episode.image_steps) == 0
+        assert episode.observations == {}
+        assert episode.thumbnails["image"].shape == (10, 256)
+        # The last area is away from the square: its grey is the step's number.
+        np.testing.assert_array_equal(episode.thumbnails["image"][:, -1], np.arange(10))
+
+
+def test_only_the_images_that_are_wanted_are_kept() -> None:
+    over: list[int] = []
+
+    def keep(episode: Episode) -> np.ndarray:
+        over.append(len(episode.images["image"]))
+        return np.array([2, 7]) if episode.skill == 1 else np.array([0])
+
+    none, some, also_none = play_pictures(keep_images=keep)
+    assert over == [10, 10, 10]
+    assert some.image_steps.tolist() == [2, 7]
+    assert some.images["image"].shape == (2, 3, 64, 64)
+    assert some.images["image"][:, 0, -1, -1].tolist() == [2, 7]
+    assert some.images["image"].base is None  # nothing holds on to the others
+    assert [e.image_steps.tolist() for e in (none, also_none)] == [[0], [0]]
+
+
+def test_images_of_an_own_environment() -> None:
+    with make_vector("toy_envs:seen", 2, parallel=False) as vector:
+        agent = make_agent(vector.spec)
+        (episode,) = run_episodes(
+            agent, vector, "random", 1, seed=0, steps=4, keep_images=lambda episode: np.arange(5)
+        )
+    (images,) = episode.images.values()
+    assert images.shape == (5, 3, 64, 64)
+    assert sorted(np.unique(images[0, 0]).tolist()) == [20, 250]
+
+
+def test_distances_are_to_the_commanded_codes(agent: Agent) -> None:
+    options: dict[str, Any] = {"policy": "skill", "episodes": 1, "steps": 6, "skill_steps": 3}
+    (episode,) = play(agent, 1, skills=[[2, 0]], **options)
+    session = agent.session(1, derive_seed(0, "acting"))
+    decoded = agent.skills.decoded_codes().detach()
+    for t in range(7):
+        observation = {key: value[t : t + 1] for key, value in episode.observations.items()}
+        skill = 2 if t < 3 else 0
+        session.act(observation, skill=np.array([skill]), policy="skill")
+        gap = float((decoded[skill] - session.deter[0]).norm())
+        assert episode.distances[t] == pytest.approx(gap, rel=1e-5)
+    assert play(agent, policy="random", episodes=1)[0].distances.size == 0
 
 
 def test_cut_keeps_the_beginning(agent: Agent) -> None:

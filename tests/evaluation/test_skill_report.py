@@ -1,14 +1,17 @@
 """The report of a tiny agent in a real simulator, and what its sentences say."""
 
+import base64
+import io
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from toy_episodes import episode_of, make_agent, make_counting
+from toy_episodes import episode_of, make_agent, make_counting, make_pictured
 
 from choreo.agent import Agent
 from choreo.envs import VectorEnv, make_vector
@@ -16,6 +19,8 @@ from choreo.errors import RendererUnavailable, StorageError
 from choreo.evaluation import SkillReport, measure_health, skill_report, verdicts
 from choreo.evaluation.codes import CodeUse
 from choreo.evaluation.coverage import Coverage, Projection
+from choreo.evaluation.picture_sections import compare_open_loop, picture_sections
+from choreo.evaluation.pictures import AHEAD, SEEN, CodeMatch
 from choreo.evaluation.skill_report import map_names, most_different, skill_paths
 from choreo.viz import Section
 
@@ -64,6 +69,56 @@ def test_film_where_pictures_can_be_drawn(tmp_path: Path) -> None:
     assert "data:video/mp4;base64," in (tmp_path / "report.html").read_text()
 
 
+def test_the_page_of_an_agent_that_sees_images(tmp_path: Path) -> None:
+    vector = make_pictured(4)
+    agent = make_agent(vector.spec)
+    skill_report(agent, vector, tmp_path, 2, 62, seed=0)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6 + 2 + 1
+    assert "names the skill from a single observation, a grey picture of 16 x 16" in page
+    assert "Skill named right from one picture" in page
+    order = ["The world model", "What the model expects", "What the codes look", "in motion"]
+    places = [page.index(title) for title in order]
+    assert places == sorted(places)
+    films = re.findall(r"data:video/mp4;base64,([^\"]+)", page)
+    with av.open(io.BytesIO(base64.b64decode(films[0])), "r") as container:
+        played = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(films) == 2
+    assert len(played) == SEEN + AHEAD
+    assert played[0].shape == played[-1].shape
+
+
+def test_images_of_short_episodes_are_not_compared(tmp_path: Path) -> None:
+    vector = make_pictured(4)
+    agent = make_agent(vector.spec)
+    report = measure_health(agent, vector, 2, 62, seed=0)
+    assert [c.label for c in compare_open_loop(agent, report.episodes["trained"], 0)] == [
+        "skill 0",
+        "skill 2",
+        "skill 1",
+        "skill 3",
+    ]
+    cut = [episode.cut(SEEN - 1) for episode in report.episodes["trained"]]
+    assert compare_open_loop(agent, cut, 0) == []
+    short = replace(report, episodes={**report.episodes, "trained": cut})
+    sections = picture_sections(short, agent)
+    assert sections[0].verdicts[0].sentence.startswith("Not shown")
+
+
+def test_agents_from_states_have_no_pictures_of_the_model(
+    report: SkillReport, agent: Agent
+) -> None:
+    assert picture_sections(report, agent) == []
+    assert verdicts.code_match_verdict(report).sentence.startswith("Not measured")
+
+
+@pytest.mark.parametrize(("right", "tone"), [(0.25, "bad"), (0.4, "neutral"), (0.75, "good")])
+def test_verdict_on_decoded_codes(report: SkillReport, right: float, tone: str) -> None:
+    verdict = verdicts.code_match_verdict(replace(report, code_match=CodeMatch(right, 0.25)))
+    assert verdict.tone == tone
+    assert f"For {right:.0%} of the skills" in verdict.sentence
+
+
 def test_a_folder_that_cannot_be_written_is_named(
     agent: Agent, vector: VectorEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,17 +161,16 @@ def test_verdicts_of_what_was_not_measured(report: SkillReport) -> None:
     rates = dict.fromkeys(report.hit_rate)
     missing = replace(report, hit_rate=rates, model_error=None)
     assert verdicts.hit_verdict(missing).sentence.startswith("Not measured")
-    assert verdicts.model_verdict(missing).sentence.startswith("Not measured")
+    assert verdicts.model_verdict(missing.model_error).sentence.startswith("Not measured")
     assert len(verdicts.headline_table(missing).rows) == 4
 
 
 def test_an_untrained_model_is_called_misleading(report: SkillReport) -> None:
-    assert verdicts.model_verdict(report).tone == "bad"
+    assert verdicts.model_verdict(report.model_error).tone == "bad"
 
 
-def test_codebook_verdict(report: SkillReport) -> None:
-    even = replace(report, replay_code_use=CodeUse(np.full(4, 2500)), resampled=7)
-    verdict = verdicts.codebook_verdict(even)
+def test_codebook_verdict() -> None:
+    verdict = verdicts.codebook_verdict(CodeUse(np.full(4, 2500)), "what was recorded", 7)
     assert verdict.tone == "good"
     assert "100% of the 4 codes" in verdict.sentence
     assert "7 unused codes were replaced" in verdict.sentence

@@ -87,6 +87,78 @@ def test_whatever_is_appended_is_read_back(
     replay.close()
 
 
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    keys=layouts(),
+    segment_steps=st.integers(1, 7),
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4),
+)
+def test_whole_blocks_leave_the_same_files_as_single_steps(
+    tmp_path_factory: pytest.TempPathFactory,
+    keys: dict[str, Any],
+    segment_steps: int,
+    lengths: list[int],
+) -> None:
+    rng = np.random.default_rng(0)
+    folders = [tmp_path_factory.mktemp("replay") for _ in range(2)]
+    one, whole = (Replay(f, keys, 1, segment_steps=segment_steps) for f in folders)
+    for length in lengths:
+        data = {
+            name: rng.integers(0, 2, (length, *shape)).astype(kind)
+            for name, (shape, kind) in keys.items()
+        }
+        whole.extend(0, data)
+        for index in range(length):
+            one.append({name: values[index : index + 1] for name, values in data.items()})
+    assert one.state() == whole.state()
+    assert content(folders[0]) == content(folders[1])
+
+
+def test_blocks_go_to_one_stream_and_respect_the_byte_cap(tmp_path: Path) -> None:
+    replay = Replay(tmp_path, KEYS, 2, max_bytes=2 * 3 * 4 * 20, segment_steps=4)
+    rows = {name: np.repeat(values[:1], 30, axis=0) for name, values in step(7).items()}
+    replay.extend(1, rows)
+    start, stop = replay.bounds()
+    assert start.tolist() == [0, 8] and stop.tolist() == [0, 30]
+    assert replay.read(1, 20, 30)["reward"].tolist() == [1007.0 - 1000] * 10
+
+
+def test_blocks_of_unlike_lengths_are_refused(tmp_path: Path) -> None:
+    replay = Replay(tmp_path, KEYS, 1)
+    rows = {**step(0, 5), "reward": np.zeros(4, np.float32)}
+    with pytest.raises(UsageError, match="reward"):
+        replay.extend(0, rows)
+    assert replay.total_steps == 0
+
+
+def test_a_long_tail_is_cleared_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("choreo.replay.segments.CLEARED", 7)
+    replay = Replay(tmp_path / "a", KEYS, 1, segment_steps=16)
+    fill(replay, 0, 3)
+    state = replay.state()
+    fill(replay, 3, 14)
+    replay.restore(state)
+    fresh = Replay(tmp_path / "b", KEYS, 1, segment_steps=16)
+    fill(fresh, 0, 3)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+@pytest.mark.parametrize("advice", [True, False])
+def test_sequences_across_files_are_the_same_with_and_without_advice_to_the_system(
+    tmp_path: Path, advice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("choreo.replay.segments.ADVICE", advice)
+    replay = Replay(tmp_path, KEYS, 1, segment_steps=300)  # 6000 bytes: no multiple of a page
+    values = np.arange(1000, dtype=np.float32)
+    observation = np.repeat(values[:, None], 3, axis=1)
+    replay.extend(0, {"observation": observation, "reward": values, "is_first": values < 0})
+    starts = np.array([0, 250, 299, 300, 97, 600])
+    found = replay.gather(np.zeros(6, np.int64), starts, 400)["reward"]
+    np.testing.assert_array_equal(found, starts[:, None] + np.arange(400))
+
+
 def test_what_is_read_is_a_copy(tmp_path: Path) -> None:
     replay = Replay(tmp_path, KEYS, 2, segment_steps=4)
     fill(replay, 0, 6)

@@ -1,3 +1,4 @@
+import json
 import logging
 from pathlib import Path
 
@@ -127,3 +128,38 @@ def test_an_open_episode_whose_start_was_dropped_is_given_up(
     other.step(lambda s: np.ones((1, 2), np.float32))
     assert other.replay.read(0, 55, 56)["is_first"].tolist() == [True]
     assert other.frames == one.frames
+
+
+def test_a_step_that_was_begun_is_begun_again_as_it_was(tmp_path: Path) -> None:
+    """The actions drawn before a checkpoint are taken after it, not drawn anew."""
+    whole = collector(tmp_path / "whole")
+    for _ in range(12):
+        whole.step(acting)
+    cut = collector(tmp_path / "cut")
+    for _ in range(6):
+        cut.step(acting)
+    cut.begin(acting)
+    state, held = cut.state(), cut.replay.state()
+    again = collector(tmp_path / "cut")
+    again.replay.restore(held)
+    again.restore(json.loads(json.dumps(state)))
+    again.finish()
+    for _ in range(5):
+        again.step(acting)
+    assert again.state() == whole.state()
+    for stream in range(3):
+        one, other = rows(whole, stream), rows(again, stream)
+        assert all(np.array_equal(one[key], other[key]) for key in one)
+
+
+def test_what_was_begun_in_an_episode_that_is_given_up_becomes_a_reset(tmp_path: Path) -> None:
+    one = collector(tmp_path, "toy_envs:forgetful", num=1)
+    for _ in range(5):
+        one.step(lambda s: np.ones((1, 2), np.float32))
+    one.begin(lambda s: np.ones((1, 2), np.float32))
+    other = collector(tmp_path, "toy_envs:forgetful", num=1)
+    other.replay.restore(one.replay.state())
+    other.restore(one.state())
+    other.finish()
+    assert rows(other, 0)["is_first"].tolist() == [True] + [False] * 4 + [True]
+    assert not rows(other, 0)["action"][-1].any()

@@ -1,35 +1,18 @@
 """Kill -9 at random moments, through the real command line: the end is bitwise the same."""
 
-import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from toy_runs import QUIET, assert_same_run, finetune, metrics, pretrain
+from toy_runs import QUIET, assert_same_run, finetune, frames_of, metrics, pretrain, start
 
-TESTS = Path(__file__).parents[1]
 FRAMES, KILLS = 400, 5
 CLOCKS = [
     "--training.update-every", "4", "--logging.every", "4", "--logging.checkpoint-every", "60",
     "--training.environments", "2", "--model.standardize", "1.0",
 ]  # fmt: skip
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "choreo", *arguments]
-    variables = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=variables, text=True, stderr=subprocess.PIPE)
-
-
-def frames_of(folder: Path) -> int:
-    """Frames of the last whole line of metrics.jsonl."""
-    path = folder / "metrics.jsonl"
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return int(lines[-1].split(b'"frames": ')[1].split(b",")[0]) if lines else 0
 
 
 def run_with_kills(folder: Path, *arguments: str) -> int:

@@ -1,0 +1,28 @@
+"""Recorded data: readers of many formats, an import into this project's own, and exports."""
+
+from choreo.data.dataset import Dataset, open_dataset
+from choreo.data.detect import open_source
+from choreo.data.episode import BadEpisode, EpisodeData, Reading
+from choreo.data.exporter import export_data
+from choreo.data.importer import import_data
+from choreo.data.inspection import inspect_data
+from choreo.data.npz import read_episodes, write_episode
+from choreo.data.plan import ImportOptions
+from choreo.data.source import Skipped, Source
+
+__all__ = [
+    "BadEpisode",
+    "Dataset",
+    "EpisodeData",
+    "ImportOptions",
+    "Reading",
+    "Skipped",
+    "Source",
+    "export_data",
+    "import_data",
+    "inspect_data",
+    "open_dataset",
+    "open_source",
+    "read_episodes",
+    "write_episode",
+]

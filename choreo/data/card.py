@@ -1,0 +1,80 @@
+"""The data card: `card.json` in a folder of data says what the data are."""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from choreo.envs.spaces import EnvSpec
+from choreo.errors import UsageError
+from choreo.replay.segments import sync, writing
+
+FORMAT = 1
+CARD = "card.json"
+EPISODES, IMPORTED = "episodes", "imported"
+PACKAGES = ("choreo", "numpy", "h5py", "pyarrow", "minari", "av")
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write `card.json` whole or not at all; `card` has at least `kind` and `spec`.
+
+    `kind` is "episodes" for files of episodes, "imported" for a set in this project's own form;
+    `spec` is that of the environment (`EnvSpec.to_json`), with its own action bounds, while the
+    actions beside the card are scaled to [-1, 1].
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    write_json(Path(folder) / CARD, {"format": FORMAT, **card})
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all, safe from a power cut."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+
+
+def read_card(folder: Path) -> dict[str, Any] | None:
+    """The card of a folder, None where there is none.
+
+    Raises:
+        UsageError: it is damaged or of another format.
+    """
+    path = Path(folder) / CARD
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({error}). Copy it back, or make the data again."
+        ) from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT or "spec" not in card:
+        raise UsageError(
+            f"{path} is not a data card of format {FORMAT}. Use the version of Choreo that wrote "
+            "it, or remove the file to read the data without it."
+        )
+    return card
+
+
+def folder_spec(folder: Path) -> EnvSpec | None:
+    """The environment that the card of a folder tells of."""
+    card = read_card(folder)
+    return None if card is None else EnvSpec.from_json(card["spec"])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that reading depends on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

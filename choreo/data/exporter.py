@@ -1,0 +1,135 @@
+"""Data of this project's form as files for others: npz episodes and Minari data sets."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from choreo.data.bounds import Bounds
+from choreo.data.card import EPISODES, versions, write_card
+from choreo.data.detect import open_source
+from choreo.data.episode import ACTION, RESERVED, EpisodeData, Reading
+from choreo.data.npz import write_episode
+from choreo.data.replay_folder import ReplaySource
+from choreo.data.source import need
+from choreo.envs.spaces import EnvSpec
+from choreo.errors import UsageError
+from choreo.replay.segments import writing
+
+To = Literal["npz", "minari"]
+Report = Callable[[int, int], None]
+
+
+def export_data(source: Path, folder: Path, to: To, report: Report | None = None) -> Path:
+    """Write the episodes of a run folder or an imported set as files for others.
+
+    Args:
+        source: run folder or imported set.
+        folder: a new or empty folder.
+        to: "npz" writes one file per episode in ExORL's layout, actions in [-1, 1], with a card;
+            "minari" writes a Minari data set (HDF5, images unchanged), actions in the units of the
+            environment.
+        report: told of episodes done and in all.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: the source is of another form, the folder is not empty, or Minari is missing.
+        StorageError: the disk is full.
+    """
+    opened = open_source(source)
+    if not isinstance(opened, ReplaySource):
+        raise UsageError(
+            f"{source} is {opened.format} data. Import it first (`choreo data import`), then "
+            "export what was imported."
+        )
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already. Give a new folder for the export.")
+    spec = opened.spec()
+    extras = tuple(k for k in opened.replay.keys if k not in (*spec.observations, *RESERVED))
+    full = ReplaySource(source, Reading(keep=extras))
+    (_to_npz if to == "npz" else _to_minari)(full, folder, report)
+    return folder
+
+
+def _to_npz(source: ReplaySource, folder: Path, report: Report | None) -> None:
+    total = len(source.names)
+    for index, episode in enumerate(source.episodes()):
+        write_episode(folder, index, episode.steps)
+        if report is not None:
+            report(index + 1, total)
+    card = {
+        "kind": EPISODES,
+        "spec": source.spec().to_json(),
+        "source": source.describe(),
+        "versions": versions(),
+    }
+    write_card(folder, card)
+
+
+def _to_minari(source: ReplaySource, folder: Path, report: Report | None) -> None:
+    storages = need("minari.dataset.minari_storage", "Export to Minari")
+    buffers = need("minari.data_collector.episode_buffer", "Export to Minari")
+    spec = source.spec()
+    bounds = Bounds(spec.action_low, spec.action_high, "its card")
+    data = folder / "data"
+    with writing(folder):
+        data.mkdir(parents=True)
+        storage = storages.MinariStorage.new(
+            data, *_spaces(spec), data_format="hdf5", jpeg_encoding=False
+        )
+        storage.update_metadata(
+            {
+                "dataset_id": f"choreo/{_name(spec.id)}-v0",
+                "minari_version": need("minari", "Export to Minari").__version__,
+                "action_repeat": spec.action_repeat,
+            }
+        )
+        total = len(source.names)
+        for index, episode in enumerate(source.episodes()):
+            storage.update_episodes([_buffer(episode, bounds, buffers.EpisodeBuffer)])
+            if report is not None:
+                report(index + 1, total)
+
+
+def _buffer(episode: EpisodeData, bounds: Bounds, kind: Any) -> Any:
+    """An episode as Minari takes it: T + 1 observations and T of everything else."""
+    steps = episode.steps
+    observations = {key: _outward(steps[key]) for key in episode.observations}
+    single = tuple(observations) == ("observation",)
+    return kind(
+        observations=observations["observation"] if single else observations,
+        actions=bounds.unscale(steps[ACTION][1:]),
+        rewards=steps["reward"][1:].astype(np.float64),
+        terminations=steps["is_terminal"][1:],
+        truncations=(steps["is_last"] & ~steps["is_terminal"])[1:],
+        infos=None,
+    )
+
+
+def _spaces(spec: EnvSpec) -> tuple[Any, Any]:
+    """Spaces of the observations and of the actions."""
+    from gymnasium.spaces import Box, Dict
+
+    boxes: dict[str, Any] = {
+        key: Box(0, 255, (*array.shape[1:], array.shape[0]), np.uint8)
+        if array.is_image
+        else Box(-np.inf, np.inf, array.shape, np.float32)
+        for key, array in spec.observations.items()
+    }
+    low, high = (np.array(ends, np.float32) for ends in (spec.action_low, spec.action_high))
+    single = tuple(boxes) == ("observation",)
+    return boxes["observation"] if single else Dict(boxes), Box(low, high, dtype=np.float32)
+
+
+def _outward(values: np.ndarray) -> np.ndarray:
+    """Images with the colours last, as others have them."""
+    return values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+
+
+def _name(id: str) -> str:
+    """An id in the letters that Minari allows."""
+    return "".join(c if c.isalnum() else "_" for c in id.removeprefix("data:")).strip("_") or "data"

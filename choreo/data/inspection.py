@@ -1,0 +1,143 @@
+"""A look at recorded data: what is there, what is missing, what is bad. One pass, flat memory."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from choreo.data.bounds import observed_bounds
+from choreo.data.card import read_card
+from choreo.data.detect import open_source
+from choreo.data.episode import BadEpisode, EpisodeData, Layout, Reading, check_finite, check_layout
+from choreo.data.finishing import verify
+from choreo.data.plan import IMAGE_SIZES
+from choreo.data.source import Skipped, Source
+from choreo.data.statistics import Statistics
+from choreo.errors import UsageError
+
+
+def inspect_data(
+    path: Path,
+    reading: Reading | None = None,
+    check_hashes: bool = False,
+    report: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Read every episode once and say what the data are, as JSON.
+
+    Bad episodes are counted and named, never raised; those that could be read, but not imported,
+    count in the ranges too.
+
+    Args:
+        path: folder or file of any format that is read.
+        reading: which arrays to take; all by default.
+        check_hashes: of an imported set, compare every file with its hash.
+        report: told of episodes done and in all.
+
+    Raises:
+        UsageError: there are no data of a known format, or hashes are asked for where there are
+            none.
+    """
+    source = open_source(path, reading)
+    look = _Look(source)
+    total = len(source.names)
+    for index in range(total):
+        look.take(index)
+        if report is not None:
+            report(index + 1, total)
+    found = look.summary()
+    if check_hashes:
+        card = read_card(path)
+        if card is None or "files" not in card:
+            raise UsageError(f"{path} has no hashes to verify; only imported sets have them.")
+        found["changed"] = verify(path, card)
+    return found
+
+
+class _Look:
+    """What is known of a source after some of its episodes."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.statistics, self.bad = Statistics(), Skipped()
+        self.layout: Layout = {}
+        self.found: dict[str, str] = {}
+        self.observations: tuple[str, ...] = ()
+        self.repeats: set[int] = set()
+
+    def take(self, index: int) -> None:
+        """Read one episode."""
+        try:
+            episode = self.source.read(index)
+        except BadEpisode as error:
+            self.bad.add(error)
+            return
+        self._learn(episode)
+        try:
+            check_finite(episode)
+            check_layout(episode, self.layout)
+        except BadEpisode as error:
+            self.bad.add(error)
+
+    def _learn(self, episode: EpisodeData) -> None:
+        if not self.layout:
+            self.layout, self.observations = episode.layout, episode.observations
+            self.found = episode.found
+        if episode.layout.keys() == self.layout.keys():
+            self.statistics.add(episode)
+        if episode.action_repeat is not None:
+            self.repeats.add(episode.action_repeat)
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        told = self.source.action_repeat()
+        repeats = self.repeats | ({told} if told is not None else set())
+        return {
+            **self.source.describe(),
+            **self.statistics.summary(),
+            "observations": {
+                key: {"shape": list(self.layout[key][0]), "dtype": self.layout[key][1]}
+                for key in self.observations
+            },
+            "in_files": dict(sorted(self.found.items())),
+            "actions": self._actions(),
+            "action_repeat": sorted(repeats),
+            "bad": asdict(self.bad),
+            "missing": self._missing(),
+            "advice": self._advice(),
+        }
+
+    def _actions(self) -> dict[str, Any]:
+        low, high = self.statistics.action_low, self.statistics.action_high
+        declared = self.source.bounds()
+        found: dict[str, Any] = {"size": len(low), "recorded_low": low, "recorded_high": high}
+        if declared is not None:
+            scaled = "; actions are scaled to [-1, 1]" if self.source.scaled else ""
+            return {**found, "bounds": declared, "origin": f"told by the files{scaled}"}
+        if not low:
+            return found
+        bounds = observed_bounds(low, high)
+        return {**found, "bounds": (bounds.low, bounds.high), "origin": bounds.origin}
+
+    def _missing(self) -> list[str]:
+        """What the episodes lack, in words."""
+        total = self.statistics.episodes
+        lacks = [
+            f"{note}, {count} of {total} episodes"
+            for note, count in sorted(self.statistics.notes.items())
+            if note.startswith("no ")
+        ]
+        told = self.repeats or self.source.action_repeat() is not None
+        return lacks if told else [*lacks, "no action repeat: taken as 1"]
+
+    def _advice(self) -> list[str]:
+        """What an import would have to be told."""
+        advice = []
+        if self.bad.count:
+            advice.append("import with --skip-bad to leave the bad episodes out")
+        sizes = {self.layout[k][0][1:] for k in self.observations if len(self.layout[k][0]) == 3}
+        for height, width in sorted(sizes):
+            if height != width or height not in IMAGE_SIZES:
+                advice.append(f"images are {height} x {width}: import with --image-size 64")
+        if len(self.repeats) > 1:
+            advice.append("episodes differ in action repeat: import them apart")
+        return advice

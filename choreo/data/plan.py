@@ -1,0 +1,172 @@
+"""What an import is to do, decided before the first episode is read."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from choreo.data.bounds import Bounds, unit_bounds
+from choreo.data.detect import open_source
+from choreo.data.episode import Layout, Reading
+from choreo.data.source import Source
+from choreo.data.spec_file import DeclaredSpec, read_spec
+from choreo.envs.spaces import ArraySpec, EnvSpec, Obs
+from choreo.errors import UsageError
+
+IMAGE_SIZES = (32, 64, 128)  # heights and widths that agents take
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How recorded data become a set in this project's form."""
+
+    keys: tuple[str, ...] | None = None
+    """Observations to take; None takes every vector and image."""
+    keep: tuple[str, ...] = ()
+    """Further arrays to store, such as physics; agents do not see them."""
+    image_size: int | None = None
+    """Height and width that images are resized to (32, 64 or 128 pixels)."""
+    skip_bad: bool = False
+    """Go on after an episode that cannot be used, and count it."""
+    spec: Path | None = None
+    """JSON file with what is known of the environment: observations, action_low, action_high,
+    action_repeat, cameras; None takes it from the data."""
+    action_repeat: int | None = None
+    """Frames per recorded step, where the data do not tell it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A source, and what was declared of it."""
+
+    source: Source
+    declared: DeclaredSpec
+    options: ImportOptions
+    bounds: Bounds | None
+    """Declared bounds of the environment's actions; None where they follow from the data."""
+    action_repeat: int | None
+    """Declared frames per step; None where each episode may tell."""
+
+    @property
+    def recorded(self) -> Bounds | None:
+        """Declared bounds of the actions as they stand in the files."""
+        if self.bounds is None or not self.source.scaled:
+            return self.bounds
+        return unit_bounds(len(self.bounds.low), "its card")
+
+    def request(self) -> dict[str, Any]:
+        """What decides the result, as JSON: a second import must agree to go on with a first."""
+        options = {k: v for k, v in asdict(self.options).items() if k not in ("skip_bad", "spec")}
+        return {
+            "source": str(self.source.path.resolve()),
+            "source_format": self.source.format,
+            "files_sha256": self.source.files_sha256(),
+            **{name: list(v) if isinstance(v, tuple) else v for name, v in options.items()},
+            "declared": {
+                name: list(v) if isinstance(v, tuple) else v
+                for name, v in asdict(self.declared).items()
+            },
+        }
+
+    def check_layout(self, layout: Layout, observations: tuple[str, ...]) -> None:
+        """Raises UsageError where agents cannot take the observations, or others were declared."""
+        for name in observations:
+            shape, dtype = layout[name]
+            square = len(shape) == 3 and shape[1] == shape[2]
+            if dtype == "uint8" and not (square and shape[1] in IMAGE_SIZES):
+                raise UsageError(
+                    f"The images '{name}' of {self.source.path} are {shape[1]} x {shape[2]} pixels;"
+                    f" agents take {', '.join(map(str, IMAGE_SIZES))}. Resize them with"
+                    " --image-size 64, or leave them out with --keys."
+                )
+        wanted = self.declared.layout()
+        found = {name: layout[name] for name in observations}
+        if wanted and wanted != found:
+            raise UsageError(
+                f"{self.options.spec} declares the observations {wanted}; {self.source.path} has "
+                f"{found}. Correct the one or give the other."
+            )
+
+    def env_spec(
+        self,
+        name: str,
+        layout: Layout,
+        observations: tuple[str, ...],
+        bounds: Bounds,
+        repeat: int | None,
+        longest: int,
+    ) -> EnvSpec:
+        """The spec of a set of these episodes, from what was declared and what was found."""
+        known = self.source.spec()
+        arrays = {key: ArraySpec(*layout[key]) for key in observations}
+        seconds = self.declared.step_seconds or self.source.step_seconds()
+        cameras = self.declared.cameras or (known.cameras if known else ())
+        return EnvSpec(
+            id=f"data:{name}",
+            observations=arrays,
+            action_size=len(bounds.low),
+            action_low=bounds.low,
+            action_high=bounds.high,
+            action_repeat=repeat or 1,
+            episode_steps=self.declared.episode_steps or longest,
+            coordinates=(),
+            step_seconds=seconds,
+            obs=_kind_of(arrays),
+            cameras=cameras,
+        )
+
+
+def make_plan(path: Path, options: ImportOptions) -> Plan:
+    """Open the source and decide what is known beforehand.
+
+    Raises:
+        UsageError: there is no source, or what was declared contradicts it.
+    """
+    if options.image_size is not None and options.image_size not in IMAGE_SIZES:
+        raise UsageError(
+            f"--image-size is {options.image_size}; agents take {', '.join(map(str, IMAGE_SIZES))}."
+        )
+    declared = DeclaredSpec() if options.spec is None else read_spec(options.spec)
+    keys = options.keys or tuple(declared.observations or ()) or None
+    source = open_source(path, Reading(keys, options.keep, options.image_size))
+    return Plan(
+        source,
+        declared,
+        options,
+        _bounds(source, declared, options),
+        _repeat(source, declared, options),
+    )
+
+
+def _bounds(source: Source, declared: DeclaredSpec, options: ImportOptions) -> Bounds | None:
+    """The declared bounds: those of the spec file before those of the data's own files."""
+    own = source.bounds()
+    if declared.action_low is None or declared.action_high is None:
+        return None if own is None else Bounds(*own, origin=f"{source.path}")
+    told = Bounds(declared.action_low, declared.action_high, str(options.spec))
+    if source.scaled and own != (told.low, told.high):
+        raise UsageError(
+            f"{options.spec} declares actions from {told.low} to {told.high}; {source.path} has "
+            f"actions scaled to [-1, 1] and tells that they were {own}. Leave the bounds out."
+        )
+    return told
+
+
+def _repeat(source: Source, declared: DeclaredSpec, options: ImportOptions) -> int | None:
+    """The declared action repeat, all that tell one agreeing."""
+    told = {
+        "--action-repeat": options.action_repeat,
+        str(options.spec): declared.action_repeat,
+        str(source.path): source.action_repeat(),
+    }
+    known = {origin: repeat for origin, repeat in told.items() if repeat is not None}
+    if len(set(known.values())) > 1:
+        listed = ", ".join(f"{origin} says {repeat}" for origin, repeat in known.items())
+        raise UsageError(f"The action repeat is told twice: {listed}. Leave the wrong one out.")
+    return next(iter(known.values()), None)
+
+
+def _kind_of(arrays: dict[str, ArraySpec]) -> Obs:
+    images = sum(array.is_image for array in arrays.values())
+    if images == 0:
+        return "states"
+    return "pixels" if images == len(arrays) else "both"

@@ -1,0 +1,143 @@
+"""A set of recorded episodes on disk, read one at a time."""
+
+import abc
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from choreo.data.episode import BadEpisode, EpisodeData, Reading
+from choreo.envs.spaces import EnvSpec
+from choreo.errors import UsageError
+
+NAMED = 20  # bad episodes that are named, beside all that are counted [ours]
+
+
+@dataclass
+class Skipped:
+    """Bad episodes that were passed over."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, error: BadEpisode) -> None:
+        """Count one and remember the first few."""
+        self.count += 1
+        if len(self.first) < NAMED:
+            self.first.append(f"{error.origin}: {error.wrong}")
+
+
+class Source(abc.ABC):
+    """Episodes of one format; `names` gives them an order, `read` one of them.
+
+    Args:
+        path: the folder or file.
+        reading: which arrays to take and how.
+
+    Raises:
+        UsageError: there is nothing of this format, or a library it needs is missing.
+    """
+
+    format: str
+    """What the format is called."""
+    scaled = False
+    """Whether actions are in [-1, 1] already while `spec` tells the environment's own bounds."""
+    names: list[str]
+    """One name per episode, in the order they are read; each tells file and place."""
+
+    def __init__(self, path: Path, reading: Reading) -> None:
+        self.path, self.reading = Path(path), reading
+
+    @abc.abstractmethod
+    def read(self, index: int) -> EpisodeData:
+        """One episode.
+
+        Raises:
+            BadEpisode: it cannot be used.
+        """
+
+    @abc.abstractmethod
+    def files(self) -> list[Path]:
+        """Every file the episodes are in."""
+
+    def spec(self) -> EnvSpec | None:
+        """The environment they were recorded in, where the files tell."""
+        return None
+
+    def bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Lowest and highest actions that the files declare, (A,) each; None when they do not."""
+        spec = self.spec()
+        return None if spec is None else (spec.action_low, spec.action_high)
+
+    def action_repeat(self) -> int | None:
+        """Frames per step that the files declare for the whole set."""
+        spec = self.spec()
+        return None if spec is None else spec.action_repeat
+
+    def step_seconds(self) -> float | None:
+        """Time of one step that the files declare."""
+        spec = self.spec()
+        return None if spec is None else spec.step_seconds
+
+    def expected_steps(self) -> int | None:
+        """Rows that the files seem to hold, for a choice of sizes; None when it is not told."""
+        return None
+
+    def notes(self) -> list[str]:
+        """What is to be said of the set as a whole."""
+        return []
+
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(path.stat().st_size for path in self.files())
+
+    def files_sha256(self) -> str:
+        """A hash over name and size of every file, which tells whether the set has changed."""
+        root = self.path if self.path.is_dir() else self.path.parent
+        lines = [f"{p.relative_to(root).as_posix()} {p.stat().st_size}\n" for p in self.files()]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """What this source is, as JSON."""
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "files": len(self.files()),
+            "bytes": self.bytes(),
+            "files_sha256": self.files_sha256(),
+            "episodes": len(self.names),
+        }
+
+    def episodes(self, skipped: Skipped | None = None, start: int = 0) -> Iterator[EpisodeData]:
+        """Episodes from number `start` on, one in memory at a time.
+
+        With `skipped`, bad ones are counted there and passed over.
+
+        Raises:
+            BadEpisode: one cannot be used, and `skipped` is None.
+        """
+        for index in range(start, len(self.names)):
+            try:
+                yield self.read(index)
+            except BadEpisode as error:
+                if skipped is None:
+                    raise
+                skipped.add(error)
+
+
+def need(module: str, what: str) -> Any:
+    """A library that only some formats need.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(
+            f"{what} needs the Python package {module.split('.')[0]}, which is not installed. "
+            "Install it with: pip install 'choreo[data]'"
+        ) from error

@@ -1,0 +1,43 @@
+"""What a run will be shown: looked at before anything is learned from it."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from choreo.config import OnlineConfig
+from choreo.envs.look import look
+from choreo.envs.make import make
+from choreo.envs.spaces import EnvSpec
+from choreo.errors import EnvironmentMismatch
+from choreo.record import RunFolder
+
+FIRST_FRAME = "first_frame.png"
+LEAST_SIDE = 256  # pixels; smaller pictures are enlarged so that a person can see them [ours]
+
+
+def first_look(config: OnlineConfig, spec: EnvSpec, run: RunFolder) -> None:
+    """Test the images of a run's environment and leave the first ones in `first_frame.png`.
+
+    Does nothing for a run without images, or one that was looked at before. Raises
+    `EnvironmentMismatch` for images that are black, constant, frozen or upside down.
+    """
+    path = run.path / FIRST_FRAME
+    if not spec.images or path.exists():
+        return
+    environment = make(config.env, **config.env_options)
+    try:
+        found = look(environment)
+    finally:
+        environment.close()
+    save_side_by_side(list(found.images.values()), path)
+    if found.problems:
+        shown = path.rename(path.with_stem("rejected_frame"))
+        raise EnvironmentMismatch(f"{' '.join(found.problems)} What was seen is in {shown}.")
+
+
+def save_side_by_side(images: list[np.ndarray], path: Path) -> None:
+    """Write pictures uint8 (H, W, 3) of one height as a PNG, enlarged where they are small."""
+    sheet = Image.fromarray(np.concatenate(images, axis=1))
+    times = -(-LEAST_SIDE // sheet.height)
+    sheet.resize((sheet.width * times, sheet.height * times), Image.Resampling.NEAREST).save(path)

@@ -1,0 +1,121 @@
+"""Training in environments: collect a step, learn while the next one is under way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from choreo.agent import Agent
+from choreo.config import OnlineConfig
+from choreo.envs.vector import VectorEnv, make_vector
+from choreo.record import RunFolder, checkpoint
+from choreo.replay import Replay
+from choreo.training.collector import Collector, replay_keys
+from choreo.training.phases import Phase
+from choreo.training.schedule import Every, Ratio
+from choreo.training.trainer import Parts, Trainer, group_of
+
+Evaluator = Callable[[Agent, int], dict[str, float]]
+"""Scores the agent after a number of frames, without touching its training."""
+
+
+class OnlineTrainer(Trainer):
+    """Runs one phase, pre-training or fine-tuning, until `config.frames`.
+
+    `update_start` is the number of frames before the first update.
+    """
+
+    counted = "frames"
+
+    def __init__(
+        self,
+        config: OnlineConfig,
+        run: RunFolder,
+        parts: Parts,
+        phase: Phase,
+        update_start: int,
+        evaluator: Evaluator | None = None,
+    ) -> None:
+        t = config.training
+        self.vector: VectorEnv = make_vector(
+            config.env, t.environments, t.parallel, **config.env_options
+        )
+        max_bytes = int(config.replay.max_gb * 1e9)
+        replay = Replay(run.replay, replay_keys(self.vector), t.environments, max_bytes)
+        super().__init__(config, run, parts, replay)
+        self.total, self.phase, self.evaluator = config.frames, phase, evaluator
+        self.collector = Collector(self.vector, replay, config.seed)
+        self.session = self.agent.session(t.environments)
+        self.session.generator = self.streams.torch("acting", self.agent.device)
+        self.updates_due = Ratio(t.update_every, update_start)
+        self.evaluate_due = Every(t.evaluate_every)
+
+    @property
+    def count(self) -> int:
+        return self.collector.frames
+
+    def counters(self) -> dict[str, int]:
+        steps = self.count // self.vector.spec.action_repeat
+        return {"frames": self.count, "steps": steps, "updates": self.learner.updates}
+
+    def begin(self) -> None:
+        self.evaluate_due(self.count)
+        if self.collector.pending is None:
+            self._begin_step()
+
+    def round(self) -> None:
+        """Record a step, begin the next one in every environment, and learn while they move."""
+        with self.stopwatch.watch("environment"):
+            ended = self.collector.finish()
+        for episode in ended:
+            self.logger.write("episode", self.counters(), episode)
+        self._begin_step()
+        if self.sampler.ready():
+            for _ in range(self.updates_due(self.count)):
+                self.update()
+        self._evaluate()
+
+    def _begin_step(self) -> None:
+        with self.stopwatch.watch("acting"):
+            self.collector.begin(lambda step: self.phase.act(self.session, step, self.count))
+
+    def resting(self, batch: dict[str, np.ndarray]) -> tuple[str, ...]:
+        return self.phase.resting(batch, self.count)
+
+    def _evaluate(self) -> None:
+        if self.evaluator is not None and self.evaluate_due(self.count):
+            with self.stopwatch.watch("evaluating"):
+                values = self.evaluator(self.agent, self.count)
+            self.logger.write("evaluation", self.counters(), values)
+
+    def close(self) -> None:
+        """Free environments and files."""
+        self.vector.close()
+        super().close()
+
+    def save(self) -> None:
+        """Write a checkpoint, and let go of what no kept checkpoint needs of the replay."""
+        self.replay.flush()
+        super().save()
+        kept = checkpoint.list_checkpoints(self.run_folder.checkpoints)
+        self.replay.collect_garbage([checkpoint.load_state(path)["replay"] for path in kept])
+
+    def own_tensors(self) -> dict[str, dict[str, Tensor]]:
+        return {"session": self.session.state_dict()}
+
+    def own_state(self) -> dict[str, Any]:
+        return {
+            "replay": self.replay.state(),
+            "collector": self.collector.state(),
+            "phase": self.phase.state(),
+        }
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        self.replay.restore(state["replay"])
+        self.collector.restore(state["collector"])
+        self.session.load_state_dict(group_of(tensors, "session"))
+        self.phase.restore(state["phase"])
+
+    def clocks(self) -> dict[str, Every | Ratio]:
+        return {"update": self.updates_due, **super().clocks()}

@@ -1,0 +1,379 @@
+"""What is wrong with recorded data is named with its file and a remedy, and can be skipped."""
+
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from toy_data import SIZE, episode, write_hdf5, write_lerobot, write_minari, write_npz
+
+from choreo.data import (
+    BadEpisode,
+    ImportOptions,
+    import_data,
+    inspect_data,
+    open_source,
+    write_episode,
+)
+from choreo.data.card import EPISODES, write_card
+from choreo.envs.spaces import ArraySpec, EnvSpec
+from choreo.errors import UsageError
+
+BAD = "episode_000001_5.npz"
+Spoil = Callable[[Path], None]
+
+
+def spoiled(folder: Path, spoil: Spoil) -> Path:
+    """Three episodes, the one in the middle spoiled."""
+    write_npz(folder, [episode(5, seed) for seed in range(3)])
+    spoil(folder / BAD)
+    return folder
+
+
+def arrays(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file) as found:
+        return dict(found)
+
+
+def changed(**changes: Any) -> Spoil:
+    """Writes the file anew with other arrays; None leaves one out."""
+
+    def spoil(file: Path) -> None:
+        steps = {**arrays(file), **changes}
+        given = {name: v for name, v in steps.items() if v is not None}
+        np.savez(file, **given)  # pyright: ignore[reportArgumentType]
+
+    return spoil
+
+
+def corrupt_zip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[60:90] = bytes(30)
+    file.write_bytes(data)
+
+
+def cut_file(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def cut_arrays(rows: int) -> Spoil:
+    def spoil(file: Path) -> None:
+        steps = {name: values[:rows] for name, values in arrays(file).items()}
+        np.savez(file, **steps)  # pyright: ignore[reportArgumentType]
+
+    return spoil
+
+
+def not_a_zip(file: Path) -> None:
+    file.write_bytes(b"nothing of the kind")
+
+
+def nan_reward(file: Path) -> None:
+    steps = arrays(file)
+    steps["reward"][[2, 4]] = np.nan
+    np.savez(file, **steps)  # pyright: ignore[reportArgumentType]
+
+
+def single_array(file: Path) -> None:
+    with file.open("wb") as opened:
+        np.save(opened, np.zeros(3))
+
+
+class Traitor:
+    """Unpickling it leaves a file behind."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.file,))
+
+
+def pickled(file: Path) -> None:
+    traitor = np.array([Traitor(file.parent / "ran")] * 6, dtype=object)
+    np.savez(file, **{**arrays(file), "observation": traitor})  # pyright: ignore[reportArgumentType]
+
+
+float_images = np.random.default_rng(0).random((6, SIZE, SIZE, 3))
+
+CASES: dict[str, tuple[Spoil, str]] = {
+    "corrupt zip": (corrupt_zip, "cannot be read"),
+    "cut file": (cut_file, "cannot be read"),
+    "no zip": (not_a_zip, "cannot be read"),
+    "single array": (single_array, "no whole zip"),
+    "cut arrays": (cut_arrays(4), "its name tells of 5 transitions, and it holds 3"),
+    "unlike lengths": (changed(reward=np.zeros((4, 1))), "cut short: 'action' has 6 rows"),
+    "no rows": (cut_arrays(0), "holds no step at all"),
+    "only a reset": (cut_arrays(1), "a reset and no transition"),
+    "no action": (changed(action=None), "no 'action'"),
+    "discrete": (changed(action=np.zeros((6, 2), np.int64)), "actions are discrete"),
+    "no observation": (changed(observation=None), "an observation cannot be found"),
+    "other keys": (changed(observation=None, state=np.zeros((6, 3))), "'observation' is missing"),
+    "more keys": (changed(state=np.zeros((6, 3))), "'state' is float32[3] and not missing"),
+    "other shape": (changed(observation=np.zeros((6, 4))), "float32[4] and not float32[3]"),
+    "float images": (changed(observation=float_images), "are float64, from"),
+    "strange shape": (changed(observation=np.zeros((6, 2, 2))), "has shape (6, 2, 2)"),
+    "no colours": (
+        changed(observation=np.zeros((6, 40, 40, 40), np.uint8)), "no axis can be the colours"
+    ),
+    "odd channels": (changed(observation=np.zeros((6, 32, 32, 5), np.uint8)), "have 5 channels"),
+    "text": (changed(observation=np.array([["a"]] * 6)), "holds <U1; wanted numbers"),
+    "NaN reward": (nan_reward, "'reward' is NaN or infinite in 2 of 6 rows, first in row 2"),
+    "infinite": (changed(observation=np.full((6, 3), 1e300)), "'observation' is NaN or infinite"),
+    "goes on": (
+        changed(discount=np.array([1, 1, 0, 1, 1, 1.0])), "goes on after its end in row 2"
+    ),
+    "action repeat": (changed(action_repeat=np.array(4)), "its action repeat is 4"),
+    "object arrays": (pickled, "Python objects, which are never loaded"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_episode_is_named_skipped_and_counted(tmp_path: Path, case: str) -> None:
+    spoil, words = CASES[case]
+    folder = spoiled(tmp_path / "data", spoil)
+    options = ImportOptions(action_repeat=2)
+    with pytest.raises(BadEpisode) as raised:
+        import_data(folder, tmp_path / "set", options)
+    text = str(raised.value)
+    assert str(folder / BAD) in text and words in text and "--skip-bad" in text
+    card = import_data(folder, tmp_path / "set", ImportOptions(action_repeat=2, skip_bad=True))
+    assert card["skipped"]["count"] == 1 and BAD in card["skipped"]["first"][0]
+    assert card["episodes"] == 2 and card["steps"] == 10
+    assert not (folder / "ran").exists(), "a pickle was loaded"
+    found = inspect_data(folder)
+    if case != "action repeat":  # which is no fault of the one episode
+        assert found["bad"]["count"] == 1 and words in found["bad"]["first"][0]
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=st.floats(0, 1), value=st.binary(min_size=1, max_size=40), packed=st.booleans())
+def test_whatever_bytes_change_only_the_episode_is_refused(
+    tmp_path: Path, place: float, value: bytes, packed: bool
+) -> None:
+    file = tmp_path / "episode_000000_5.npz"
+    (np.savez_compressed if packed else np.savez)(file, **episode(5))  # pyright: ignore
+    data = file.read_bytes()
+    start = int(place * (len(data) - 1))
+    file.write_bytes(data[:start] + value + data[start + len(value) :])
+    try:
+        (found,) = open_source(file).episodes()
+    except BadEpisode as error:
+        assert str(file) in str(error)
+    else:
+        assert len(found) == 5
+
+
+def test_one_transition_is_enough(tmp_path: Path) -> None:
+    folder = write_npz(tmp_path / "data", [episode(1), episode(1)])
+    assert import_data(folder, tmp_path / "set")["steps"] == 2
+
+
+def test_nothing_but_bad_episodes(tmp_path: Path) -> None:
+    folder = write_npz(tmp_path / "data", [episode()])
+    for file in folder.iterdir():
+        cut_file(file)
+    with pytest.raises(
+        UsageError, match=r"None of the 1 episodes .* can be used\. The first: .*npz"
+    ):
+        import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))
+
+
+def test_actions_out_of_declared_bounds(tmp_path: Path) -> None:
+    steps = episode()
+    steps["action"][3, 1] = 1.5
+    folder = write_npz(tmp_path / "data", [steps, episode()])
+    told = tmp_path / "spec.json"
+    told.write_text('{"action_low": [-1, -1], "action_high": [1, 1]}')
+    with pytest.raises(BadEpisode, match=r"first 1\.5 in row 3, dimension 1, where .*spec\.json"):
+        import_data(folder, tmp_path / "set", ImportOptions(spec=told))
+    options = ImportOptions(spec=told, skip_bad=True)
+    assert import_data(folder, tmp_path / "set", options)["episodes"] == 1
+    told.write_text('{"action_low": [-1], "action_high": [1]}')
+    with pytest.raises(BadEpisode, match="actions have 2 values, and the bounds 1"):
+        import_data(folder, tmp_path / "set2", ImportOptions(spec=told))
+
+
+def with_card(folder: Path, repeat: int, high: float = 1.0) -> Path:
+    spec = EnvSpec(
+        id="toy",
+        observations={"observation": ArraySpec((3,), "float32")},
+        action_size=2,
+        action_low=(-1.0, -1.0),
+        action_high=(high, high),
+        action_repeat=repeat,
+        episode_steps=None,
+        coordinates=(),
+        step_seconds=0.1,
+        cameras=("side",),
+    )
+    write_card(folder, {"kind": EPISODES, "spec": spec.to_json()})
+    return folder
+
+
+def test_the_card_beside_episodes_tells_of_the_environment(tmp_path: Path) -> None:
+    folder = with_card(write_npz(tmp_path / "data", [episode()]), 4, 3.0)
+    card = import_data(folder, tmp_path / "set")
+    assert card["spec"]["action_repeat"] == 4 and card["spec"]["cameras"] == ["side"]
+    assert card["spec"]["action_high"] == [3, 3] and card["source"]["environment"] == "toy"
+    assert card["ranges"]["action"]["max"] <= 1, "they were scaled already"
+
+
+def test_mixed_action_repeats(tmp_path: Path) -> None:
+    for name, repeat in (("a", 2), ("b", 4)):
+        with_card(write_npz(tmp_path / "data" / name, [episode()]), repeat)
+    with pytest.raises(BadEpisode, match="its action repeat is 4, that of the others 2"):
+        import_data(tmp_path / "data", tmp_path / "set")
+    assert inspect_data(tmp_path / "data")["action_repeat"] == [2, 4]
+    with pytest.raises(UsageError, match=r"--action-repeat says 1, .*data.* says 2"):
+        import_data(tmp_path / "data", tmp_path / "set2", ImportOptions(action_repeat=1))
+
+
+def test_folders_of_unlike_bounds(tmp_path: Path) -> None:
+    for name, high in (("a", 1.0), ("b", 2.0)):
+        with_card(write_npz(tmp_path / "data" / name, [episode()]), 2, high)
+    with pytest.raises(UsageError, match="unlike action bounds"):
+        open_source(tmp_path / "data")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 9, "spec": {}}'])
+def test_a_damaged_card(tmp_path: Path, text: str) -> None:
+    folder = write_npz(tmp_path / "data", [episode()])
+    (folder / "card.json").write_text(text)
+    with pytest.raises(UsageError, match=r"card\.json"):
+        open_source(folder)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(84, "are 84 x 84 pixels; agents take 32, 64, 128"), (64, "")]
+)
+def test_images_of_other_sizes(tmp_path: Path, size: int, words: str) -> None:
+    steps = episode(observation=np.zeros((6, size, size, 3), np.uint8))
+    folder = write_npz(tmp_path / "data", [steps])
+    if words:
+        with pytest.raises(UsageError, match=f"{words}.*--image-size 64"):
+            import_data(folder, tmp_path / "set")
+        assert "--image-size 64" in inspect_data(folder)["advice"][0]
+    card = import_data(folder, tmp_path / "other", ImportOptions(image_size=64))
+    assert card["spec"]["observations"]["observation"]["shape"] == [3, 64, 64]
+    with pytest.raises(UsageError, match="--image-size is 50"):
+        import_data(folder, tmp_path / "third", ImportOptions(image_size=50))
+
+
+def test_an_empty_folder_and_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is an empty folder\. Give npz"):
+        open_source(tmp_path)
+    with pytest.raises(UsageError, match="does not exist"):
+        open_source(tmp_path / "nowhere")
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(UsageError, match=r"1 files \(a.txt\) of no format"):
+        open_source(tmp_path)
+    with pytest.raises(UsageError, match="of no format"):
+        open_source(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("name", ["episode.pkl", "episode.npy"])
+def test_a_folder_of_pickles_is_never_loaded(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    traitor = Traitor(folder / "ran")
+    if name.endswith("npy"):
+        np.save(folder / name, np.array([traitor], dtype=object))
+    else:
+        (folder / name).write_bytes(pickle.dumps(traitor))
+    for path in (folder, folder / name):
+        with pytest.raises(UsageError, match=f"{name} may hold pickled"):
+            open_source(path)
+    assert not (folder / "ran").exists()
+
+
+def test_a_replay_without_a_checkpoint(tmp_path: Path) -> None:
+    write_episode(tmp_path / "npz", 0, {"is_terminal": np.zeros(6, bool), **episode()})
+    import_data(tmp_path / "npz", tmp_path / "set")
+    (tmp_path / "set" / "card.json").unlink()
+    with pytest.raises(UsageError, match="neither a checkpoint nor a card"):
+        open_source(tmp_path / "set")
+
+
+def test_damaged_hdf5(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_hdf5(folder / "a.hdf5", [episode(), episode()], "after")
+    (folder / "b.hdf5").write_bytes((folder / "a.hdf5").read_bytes()[:900])
+    with pytest.raises(BadEpisode, match=r"b\.hdf5: it cannot be read"):
+        import_data(folder, tmp_path / "set")
+    card = import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))
+    assert card["episodes"] == 2 and card["skipped"]["count"] == 1
+
+
+def test_hdf5_without_episodes(tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["actions"] = np.zeros((5, 2))
+    with pytest.raises(UsageError, match="holds no group with actions or action"):
+        open_source(tmp_path / "a.hdf5")
+
+
+def test_damaged_minari(tmp_path: Path) -> None:
+    folder = write_minari(tmp_path / "data", [episode(), episode()], "hdf5")
+    (folder / "data" / "main_data.hdf5").write_bytes(b"nothing")
+    with pytest.raises(BadEpisode, match="episode 0: Minari cannot read it"):
+        import_data(folder, tmp_path / "set")
+    metadata = folder / "data" / "metadata.json"
+    metadata.write_text('{"data_format": "hdf5", "env_spec": "{}"}')
+    with pytest.raises(UsageError, match=r"does not tell \['action_space', 'observation_space'\]"):
+        open_source(folder)
+    metadata.write_text("{")
+    with pytest.raises(UsageError, match=r"metadata\.json cannot be read"):
+        open_source(folder)
+
+
+def test_damaged_lerobot(tmp_path: Path) -> None:
+    folder = write_lerobot(tmp_path / "data", [episode() for _ in range(4)])
+    table = folder / "data" / "chunk-000" / "file-001.parquet"
+    table.write_bytes(table.read_bytes()[:100])
+    card = import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))
+    assert card["episodes"] == card["skipped"]["count"] == 2
+    info = folder / "meta" / "info.json"
+    info.write_text(info.read_text().replace("v3.0", "v2.1"))
+    with pytest.raises(UsageError, match=r"of version v2\.1; version 3 is read"):
+        open_source(folder)
+    info.write_text("")
+    with pytest.raises(UsageError, match=r"info\.json cannot be read"):
+        open_source(folder)
+
+
+@pytest.mark.parametrize(
+    ("module", "write"),
+    [
+        ("h5py", lambda folder: write_hdf5(folder / "a.hdf5", [episode()], "after")),
+        ("minari", lambda folder: write_minari(folder / "m", [episode()], "hdf5")),
+        ("pyarrow", lambda folder: write_lerobot(folder / "l", [episode()])),
+    ],
+)
+def test_a_missing_library_is_named(
+    tmp_path: Path, module: str, write: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path)
+
+    def fail(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    with pytest.raises(UsageError, match=f"package {module}, which is not .*choreo\\[data\\]"):
+        open_source(source)
+
+
+def test_a_zip_of_other_things(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("readme.txt", "hello")
+    with pytest.raises(BadEpisode, match=r"a\.npz: there is no 'action'"):
+        list(open_source(tmp_path).episodes())

@@ -1,0 +1,109 @@
+"""Learning from recorded data alone, through the real command line on the `debug` preset."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy_runs import QUIET, metrics, state, tensors
+
+from choreo.agent import load
+from choreo.cli import main
+from choreo.data import write_episode
+
+STEPS = 100
+
+
+def record(folder: Path, episodes: int = 3) -> Path:
+    """Episodes like those of `toy_envs:point`, whose observation follows from the actions."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(episodes):
+        actions = rng.uniform(-1, 1, (STEPS + 1, 2)).astype(np.float32)
+        actions[0] = 0
+        speed = np.cumsum(actions, 0) * 0.1
+        steps = {
+            "observation": np.concatenate([np.cumsum(speed, 0) * 0.1, speed], 1, dtype=np.float32),
+            "action": actions,
+            "reward": np.zeros(STEPS + 1, np.float32),
+            "discount": np.ones(STEPS + 1, np.float32),
+        }
+        write_episode(folder, number, steps)
+    return folder
+
+
+def learn(folder: Path, data: Path, updates: int, *options: str) -> int:
+    where = ["--data", str(data), "--updates", str(updates), "--run-dir", str(folder)]
+    clocks = ["--logging.every", "5", "--logging.checkpoint-every", "10"]
+    return main(["offline", "--preset", "debug", *QUIET, *clocks, *where, *options])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record(tmp_path_factory.mktemp("data") / "episodes")
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that is only looked at."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert learn(folder, data, 25, "--snapshots", "10", "--model.standardize", "1.0") == 0
+    return folder
+
+
+def test_what_is_learned_is_kept_and_counted_in_updates(run: Path) -> None:
+    train = [line for line in metrics(run) if line["kind"] == "train"]
+    assert [line["updates"] for line in train] == [5, 10, 15, 20, 25]
+    names = {key.split("/")[0] for key in train[-1]}
+    assert {"world_model", "codebook", "skills"} <= names and "exploration" not in names
+    assert state(run)["count"] == 25 and (run / "snapshots" / "updates_10").is_dir()
+    agent = load(run)
+    assert agent.spec.id.startswith("data:") and agent.explorer is None
+    assert bool(agent.world_model.standardizer.fitted)
+    assert agent.session().act(np.zeros(4, np.float32), skill=1).shape == (2,)
+
+
+def test_a_run_that_goes_on_ends_as_one_that_was_never_stopped(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    options = ("--snapshots", "10", "--model.standardize", "1.0")
+    for updates in (10, 25):
+        assert learn(tmp_path / "cut", data, updates, *options) == 0
+    whole, cut = tensors(run), tensors(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    for key, value in whole.items():
+        torch.testing.assert_close(value, cut[key], rtol=0, atol=0, msg=key)
+    assert metrics(run) == metrics(tmp_path / "cut")
+
+
+def test_fine_tuning_takes_the_skills_to_an_environment(run: Path, tmp_path: Path) -> None:
+    where = ["--env", "toy_envs:point", "--frames", "60", "--run-dir", str(tmp_path / "task")]
+    assert main(["finetune", "--from", str(run), *QUIET, *where]) == 0
+    old, new = tensors(run), tensors(tmp_path / "task")
+    key = "agent.skills.codebook.codes"
+    assert old[key].equal(new[key])
+    config = json.loads((tmp_path / "task" / "config.json").read_text())["config"]
+    assert config["training"]["batch"] == 4 and config["logging"]["checkpoint_every"] == 100
+
+
+def test_the_report_needs_no_environment(run: Path, tmp_path: Path) -> None:
+    assert main(["skills", str(run), "--out", str(tmp_path / "data")]) == 0
+    figures = json.loads((tmp_path / "data" / "skills.json").read_text())
+    assert figures["coverage"] is None and figures["hit_rate"] is None
+    assert figures["codebook"]["source"] == "data" and figures["model_error"]["sequences"] > 0
+    assert "recorded data" in (tmp_path / "data" / "report.html").read_text()
+    with_one = ["--env", "toy_envs:long_point", "--episodes", "2", "--steps", "60"]
+    assert main(["skills", str(run), *with_one, "--out", str(tmp_path / "env")]) == 0
+    assert json.loads((tmp_path / "env" / "skills.json").read_text())["coverage"]["trained"] > 0
+
+
+def test_playing_needs_an_environment(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run)]) == 2
+    assert "name one with --env" in capsys.readouterr().err
+
+
+def test_data_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert learn(tmp_path / "run", tmp_path / "empty", 5) == 2
+    assert str(tmp_path / "empty") in capsys.readouterr().err
