@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from choreo.agent import Agent
 from choreo.exploration import Replayed
-from choreo.imagination import ActorCritic, DeferredActor, Trajectory, imagine
+from choreo.imagination import ActorCritic, Trajectory, imagine
 from choreo.imagination.actor_critic import condition, one_hot
 from choreo.nn import Optimizer, OptimizerConfig, RunningMagnitude, frozen
 from choreo.skills import code_reward, entropy_reward
@@ -105,16 +105,20 @@ class ExplorationPart(Part):
         loss = self.intrinsic.loss(replayed)
         self.optimizers["bonus"].step(loss)
         with frozen(self.agent.world_model, self.intrinsic):
-            actor = DeferredActor(self.explorer.actor, update.generator)
-            trajectory = roll_out(self.agent, update, lambda feat: (actor(feat), None))
+            trajectory = self._imagine(update)
             bonus = self.intrinsic.reward(trajectory)
         assert self.normalizer is not None
-        reward = self.normalizer(bonus)
         metrics = improve(
-            self.explorer, self.optimizers, actor, trajectory, trajectory.feat, reward
+            self.explorer, self.optimizers, trajectory, trajectory.feat, self.normalizer(bonus)
         )
         self.explorer.update_slow_critic(update.number)
         return metrics | {"bonus_loss": loss.detach(), "bonus": bonus.detach().mean()}
+
+    def _imagine(self, update: Update) -> Trajectory:
+        def decide(feat: Tensor) -> tuple[Tensor, None]:
+            return self.explorer.actor(feat).sample(update.generator), None
+
+        return roll_out(self.agent, update, decide)
 
 
 class CodebookPart(Part):
@@ -151,21 +155,22 @@ class SkillPart(Part):
             self.agent.num_skills, (len(start.deter),), generator=update.generator, device=device
         )
         code = one_hot(index, self.agent.num_skills)
-        actor = DeferredActor(self.policy.actor, update.generator)
+
+        def decide(feat: Tensor) -> tuple[Tensor, None]:
+            return self.policy.actor(condition(feat, code)).sample(update.generator), None
+
         with frozen(self.agent.world_model):
-            trajectory = roll_out(
-                self.agent, update, lambda feat: (actor(condition(feat, code)), None)
-            )
+            trajectory = roll_out(self.agent, update, decide)
         reward, metrics = self._reward(trajectory, index, update.timer)
         inputs = condition(trajectory.feat, code)
-        metrics |= improve(self.policy, self.optimizers, actor, trajectory, inputs, reward)
+        metrics |= improve(self.policy, self.optimizers, trajectory, inputs, reward)
         self.policy.update_slow_critic(update.number)
         return metrics
 
     def _reward(
         self, trajectory: Trajectory, index: Tensor, timer: Timer
     ) -> tuple[Tensor, Metrics]:
-        config, deter = self.agent.config.skills, trajectory.state.deter
+        config, deter = self.agent.config.skills, trajectory.deter
         with torch.no_grad():
             decoded = self.agent.skills.decoded_codes()[index]
         code = code_reward(deter, decoded)
@@ -198,18 +203,15 @@ class AdaptationPart(Part):
         self.updates = 0
 
     def update(self, update: Update) -> Metrics:
-        skill = DeferredActor(self.skill_actor, update.generator)
-
         def decide(feat: Tensor) -> tuple[Tensor, Tensor]:
-            return self.controller.decide(skill, feat, update.generator)
+            return self.controller.decide(self.skill_actor, feat, update.generator)
 
         with frozen(self.agent.world_model):
             trajectory = roll_out(self.agent, update, decide)
             reward = self.agent.world_model.predict_reward(trajectory.feat)
         losses, metrics = self.controller.losses(trajectory, reward)
         for name, optimizer in self.optimizers.items():
-            loss = losses[name]
-            optimizer.step(skill.loss(loss) if name == "skill_actor" else loss)
+            optimizer.step(losses[name])
         self.controller.selector.update_slow_critic(self.updates)
         self.updates += 1
         metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
@@ -299,18 +301,17 @@ def roll_out(
 def improve(
     actor_critic: ActorCritic,
     optimizers: Mapping[str, Optimizer],
-    actor: DeferredActor,
     trajectory: Trajectory,
     inputs: Tensor,
     reward: Tensor,
 ) -> Metrics:
-    """One step of actor and critic on the rewards (H + 1, N) of what `actor` imagined."""
+    """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""
     target, value = actor_critic.target(inputs, reward, trajectory.discount)
     actor_loss, metrics = actor_critic.actor_loss(
         inputs, trajectory.action, target, value, trajectory.weight
     )
+    optimizers["actor"].step(actor_loss)  # frees what was imagined before the critic needs room
     critic_loss, more = actor_critic.critic_loss(inputs, target, trajectory.weight)
-    optimizers["actor"].step(actor.loss(actor_loss))
     optimizers["critic"].step(critic_loss)
     losses = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
     return metrics | more | losses

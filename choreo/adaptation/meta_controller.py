@@ -1,6 +1,5 @@
 """The meta-controller: a policy whose actions are codes (paper section 3.3)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,15 +37,11 @@ class MetaController(nn.Module):
         )
 
     def decide(
-        self,
-        skill: Callable[[Tensor], Tensor],
-        feat: Tensor,
-        generator: torch.Generator | None,
+        self, skill_actor: nn.Module, feat: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        """Sample a code for features (N, F), and the action that `skill` gives for both."""
-        with torch.no_grad():
-            code = self.selector.actor(feat).sample(generator)
-        return skill(condition(feat, code)), code
+        """Sample a code and the skill policy's action for features (N, F)."""
+        code = self.selector.actor(feat).sample(generator).detach()
+        return skill_actor(condition(feat, code)).sample(generator), code
 
     def losses(
         self, trajectory: Trajectory, reward: Tensor

@@ -1,12 +1,11 @@
 """Imagined trajectories, their returns and the one actor-critic of the house."""
 
-from choreo.imagination.actor_critic import ActorCritic, DeferredActor, ImaginationConfig
+from choreo.imagination.actor_critic import ActorCritic, ImaginationConfig
 from choreo.imagination.returns import discount_weights, lambda_return
 from choreo.imagination.rollout import Trajectory, imagine
 
 __all__ = [
     "ActorCritic",
-    "DeferredActor",
     "ImaginationConfig",
     "Trajectory",
     "discount_weights",

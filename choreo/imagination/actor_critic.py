@@ -63,42 +63,6 @@ class CodeActor(nn.Module):
         return OneHot(self.logit(x))
 
 
-class DeferredActor:
-    """A continuous policy that acts in imagination now and is differentiated later, all at once.
-
-    Policies see detached features. So the gradient of an objective is a product: its gradient with
-    respect to the actions, which runs back through the dynamics step by step, and that of the
-    actions with respect to the weights, which needs no recursion and is taken for all steps in one.
-    """
-
-    def __init__(self, actor: nn.Module, generator: torch.Generator | None) -> None:
-        self.actor, self.generator = actor, generator
-        self.inputs: list[Tensor] = []
-        self.noise: list[Tensor] = []
-        self.actions: list[Tensor] = []
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Sample actions (N, A) for inputs (N, F); the dynamics may be differentiated by them."""
-        with torch.no_grad():
-            policy = self.actor(inputs)
-            noise = policy.noise(self.generator)
-            action = policy.at(noise)
-        self.inputs.append(inputs)
-        self.noise.append(noise)
-        self.actions.append(action.requires_grad_())
-        return action
-
-    def loss(self, loss: Tensor) -> Tensor:
-        """A scalar with the gradient that `loss`, a function of the actions, has in the weights.
-
-        What `loss` owes to the weights directly, such as an entropy, remains in it.
-        """
-        gradients = torch.autograd.grad(loss, self.actions, retain_graph=True)
-        policy = self.actor(torch.stack(self.inputs))
-        actions = policy.at(torch.stack(self.noise))
-        return loss + (actions * torch.stack(gradients)).sum()
-
-
 class ActorCritic(nn.Module):
     """Policy, critic and slow critic over [features, condition].
 

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 from choreo.imagination.returns import discount_weights
-from choreo.world_model.rssm import RSSM, State, stack_states
+from choreo.world_model.rssm import RSSM, State
 
 
 @dataclass(frozen=True)
 class Trajectory:
     """An imagined batch.
 
-    state: (H + 1, N, ...); feat (H + 1, N, F); action (H, N, A), `action[t]` taken in state t;
-    choice: what conditioned the policy in state t, (H, N, codes), or None; discount and weight
-    (H + 1, N).
+    feat (H + 1, N, F) and deter (H + 1, N, D), a view of it; action (H, N, A), `action[t]` taken in
+    state t; choice: what conditioned the policy in state t, (H, N, codes), or None; discount and
+    weight (H + 1, N).
     """
 
-    state: State
     feat: Tensor
+    deter: Tensor
     action: Tensor
     choice: Tensor | None
     discount: Tensor
@@ -49,12 +49,11 @@ def imagine(
     (`is_terminal`, (N,)): nothing that is imagined after it counts.
     """
     state, feat = start, start.feat
-    states, feats, actions, choices = [state], [feat], [], []
+    feats, actions, choices = [feat], [], []
     for _ in range(horizon):
         action, choice = decide(feat.detach())
         state = rssm.imagine_step(state, action, generator)
         feat = state.feat
-        states.append(state)
         feats.append(feat)
         actions.append(action)
         if choice is not None:
@@ -63,8 +62,8 @@ def imagine(
     discount = torch.full_like(all_feats[..., 0], gamma)
     discount[0] *= (~is_terminal).to(discount.dtype)
     return Trajectory(
-        state=stack_states(states, 0),
         feat=all_feats,
+        deter=all_feats[..., -rssm.deter :],
         action=torch.stack(actions),
         choice=torch.stack(choices) if choices else None,
         discount=discount,

@@ -35,16 +35,9 @@ class TruncatedNormal:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Reparameterised sample, clamped to +-(1 - 1e-6) with the gradient of the identity."""
-        return self.at(self.noise(generator))
-
-    def noise(self, generator: torch.Generator | None = None) -> Tensor:
-        """Standard normal numbers, (..., actions): what is random about a sample."""
-        return torch.empty_like(self.mean).normal_(generator=generator)
-
-    def at(self, noise: Tensor) -> Tensor:
-        """The sample that this noise gives, (..., actions)."""
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
         raw = self.mean + self.std * noise
-        return raw + (raw.detach().clamp(-1 + 1e-6, 1 - 1e-6) - raw.detach())
+        return raw + (raw.clamp(-1 + 1e-6, 1 - 1e-6) - raw).detach()
 
     def mode(self) -> Tensor:
         """The mean, (..., actions)."""

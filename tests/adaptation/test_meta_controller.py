@@ -6,7 +6,6 @@ from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.imagination import ImaginationConfig, Trajectory, discount_weights
 from choreo.imagination.actor_critic import CodeActor
 from choreo.nn import TruncatedNormal
-from choreo.world_model import State
 
 FEATURES, CODES, HORIZON, ROWS = 5, 3, 4, 6
 
@@ -37,17 +36,14 @@ def imagined(choice: bool = True) -> Trajectory:
     codes = torch.nn.functional.one_hot(index, CODES).float()
     discount = torch.full((HORIZON + 1, ROWS), 0.9)
     discount[0, 2] = 0
-    state = State(feat, feat.unsqueeze(-1), feat.unsqueeze(-1))
     action = torch.randn(HORIZON, ROWS, 2, generator=random)
     weight = discount_weights(discount)
-    return Trajectory(state, feat, action, codes if choice else None, discount, weight)
+    return Trajectory(feat, feat, action, codes if choice else None, discount, weight)
 
 
 def test_the_skill_policy_acts_on_the_code_that_was_chosen() -> None:
     skill, feat = Recorder(), torch.randn(ROWS, FEATURES)
-    action, code = controller().decide(
-        lambda x: skill(x).sample(), feat, torch.Generator().manual_seed(0)
-    )
+    action, code = controller().decide(skill, feat, torch.Generator().manual_seed(0))
     assert torch.equal(skill.seen[0], torch.cat([feat, code], -1))
     assert code.sum(-1).tolist() == [1] * ROWS and not code.requires_grad
     (gradient,) = torch.autograd.grad(action.sum(), skill.gain)
@@ -62,7 +58,7 @@ def test_codes_follow_the_selector() -> None:
     with torch.no_grad():
         head.weight.zero_()
         head.bias.copy_(torch.tensor([0.0, 50.0, 0.0]))
-    _, code = meta.decide(lambda x: x, torch.randn(ROWS, FEATURES), None)
+    _, code = meta.decide(Recorder(), torch.randn(ROWS, FEATURES), None)
     assert code.argmax(-1).tolist() == [1] * ROWS
 
 
@@ -90,9 +86,7 @@ def test_each_loss_reaches_its_own_network_alone() -> None:
     meta, states = controller(entropy=1e-2), imagined()
     feat = states.feat.clone().requires_grad_()
     reward = feat.sum(-1)
-    moving = Trajectory(
-        states.state, feat, states.action, states.choice, states.discount, states.weight
-    )
+    moving = Trajectory(feat, feat, states.action, states.choice, states.discount, states.weight)
     losses, _ = meta.losses(moving, reward)
     actor, critic = list(meta.selector.actor.parameters()), list(meta.selector.critic.parameters())
     for name, own, other in (

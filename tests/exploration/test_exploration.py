@@ -10,7 +10,6 @@ from choreo.exploration.plan2explore import Plan2Explore
 from choreo.exploration.random import RandomActions
 from choreo.exploration.rnd import RandomNetworkDistillation
 from choreo.imagination import Trajectory, discount_weights
-from choreo.world_model import State
 
 FEATURES, ACTIONS, HORIZON, ROWS = 5, 2, 3, 4
 CONFIG = ExplorationConfig(layers=1, units=8, ensemble=3)
@@ -30,8 +29,7 @@ def replayed() -> Replayed:
 
 def trajectory(feat: torch.Tensor, action: torch.Tensor) -> Trajectory:
     discount = torch.full(feat.shape[:2], 0.9)
-    state = State(feat, feat.unsqueeze(-1), feat.unsqueeze(-1))
-    return Trajectory(state, feat, action, None, discount, discount_weights(discount))
+    return Trajectory(feat, feat, action, None, discount, discount_weights(discount))
 
 
 def imagined() -> Trajectory:

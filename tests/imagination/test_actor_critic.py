@@ -1,13 +1,12 @@
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from choreo.imagination import ActorCritic, DeferredActor, ImaginationConfig
-from choreo.imagination.actor_critic import ContinuousActor, condition, one_hot
+from choreo.imagination import ActorCritic, ImaginationConfig
+from choreo.imagination.actor_critic import condition, one_hot
 from choreo.nn import OneHot
 
 HORIZON, ROWS, FEATURES, CODES = 4, 3, 5, 3
@@ -153,28 +152,3 @@ def test_condition_appends_one_code_to_every_step() -> None:
     joined = condition(torch.zeros(4, 2, 5), code)
     assert joined.shape == (4, 2, 8)
     assert all(torch.equal(row, code) for row in joined[..., 5:])
-
-
-@pytest.mark.parametrize("entropy", [0.0, 0.1])
-def test_a_deferred_actor_has_the_gradient_of_acting_step_by_step(entropy: float) -> None:
-    """x' = tanh(x + W a) under the policy: the chain rule in one piece and in two."""
-    policy, weight = make(entropy=entropy).actor, numbers(FEATURES, 2, seed=5)
-    assert isinstance(policy, ContinuousActor)
-
-    def objective(act: Callable[[Tensor], Tensor]) -> Tensor:
-        x, total = numbers(ROWS, FEATURES, seed=6), torch.zeros(())
-        for _ in range(HORIZON):
-            seen = x.detach()
-            x = torch.tanh(x + act(seen) @ weight.T)
-            total = total + x.square().sum() + entropy * policy(seen).entropy().sum()
-        return total
-
-    stream = torch.Generator().manual_seed(7)
-    whole = objective(lambda x: policy(x).sample(stream))
-    deferred = DeferredActor(policy, torch.Generator().manual_seed(7))
-    split = deferred.loss(objective(deferred))
-    parameters = list(policy.parameters())
-    for found, expected in zip(
-        torch.autograd.grad(split, parameters), torch.autograd.grad(whole, parameters), strict=True
-    ):
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

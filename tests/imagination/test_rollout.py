@@ -45,7 +45,7 @@ def test_action_t_leads_from_state_t_to_state_t_plus_1() -> None:
         assert torch.equal(found.action[t], action)
         state = rssm.imagine_step(state, action, generator)
     assert torch.equal(found.feat[HORIZON], state.feat)
-    assert torch.equal(found.state.deter[0], start.deter)
+    assert torch.equal(found.deter[0], start.deter)
     assert found.choice is not None and found.choice[:, 0, 0].tolist() == [1, 2, 3]
 
 
