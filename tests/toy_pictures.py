@@ -79,6 +79,29 @@ class Unlike(Picture):
         return {"image": self.draw().repeat(times, 0).repeat(times, 1)}
 
 
+class Robot(Picture):
+    """Two cameras of different size and a vector, named as in robot logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Dict(
+            {
+                "images.front": spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8),
+                "images.wrist": spaces.Box(0, 255, (2 * SIZE, 2 * SIZE, 3), np.uint8),
+                "keys": spaces.Box(-10, 10, (2,), np.float32),
+            }
+        )
+
+    def _seen(self) -> Any:
+        image = self.draw()
+        large = image.repeat(2, 0).repeat(2, 1)
+        return {"images.front": image, "images.wrist": large, "keys": self.state[2:].copy()}
+
+
+def robot() -> gymnasium.Env:
+    return Robot()
+
+
 def picture() -> gymnasium.Env:
     return Picture()
 

@@ -204,13 +204,12 @@ def fitting_vector(
     drawn = agent.spec.obs != "states"  # which takes most of the time: a process for every core
     num = min(num, usable_cores()) if drawn else num
     vector = make_vector(env_id, num, parallel=drawn and num > 1, **options)
-    differences = agent.spec.compatible_with(vector.spec)
-    if differences:
+    try:
+        who = f"this agent, which was trained on {agent.spec.id}"
+        agent.spec.require_fit(vector.spec, f"{env_id} does not fit {who}")
+    except EnvironmentMismatch:
         vector.close()
-        raise EnvironmentMismatch(
-            f"{env_id} does not fit this agent, which was trained on {agent.spec.id}: "
-            f"{'; '.join(differences)}"
-        )
+        raise
     return vector
 
 

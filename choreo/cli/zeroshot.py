@@ -131,6 +131,9 @@ def _check(options: ZeroshotOptions) -> list[int] | None:
         raise UsageError(f"--episodes {options.episodes}: at least 1 episode is needed")
     if options.skill_steps is not None and options.skill_steps < 1:
         raise UsageError(f"--skill-steps {options.skill_steps}: a skill lasts at least 1 step")
+    for name in ("time_limit", "imagined_steps"):
+        if (steps := getattr(options, name)) is not None and steps < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {steps}: at least 1 step is needed")
     wishes = [name for name in ("reward", "goal_image") if getattr(options, name) is not None]
     if options.choose == "random" and wishes:
         name = wishes[0].replace("_", "-")
@@ -161,7 +164,7 @@ def _trial(options: ZeroshotOptions, goals: Goals | None) -> Trial:
     return Trial(
         len(goals.given) * goals.episodes,
         options.skill_steps or goal_sets.SKILL_STEPS,
-        options.time_limit or goal_sets.STEPS,
+        goal_sets.STEPS if options.time_limit is None else options.time_limit,
         goals.per_episode(),
     )
 
@@ -210,7 +213,8 @@ def _find_reward(name: str) -> Callable[..., np.ndarray]:
 
 def _read_image(path: Path, agent: Agent) -> dict[str, np.ndarray]:
     """A picture as the one observation of an agent, brought to its size."""
-    spec, size = agent.spec, agent.spec.image_size
+    spec = agent.spec
+    size = next((image.shape[-1] for image in spec.images.values()), None)
     if [array.shape for array in spec.observations.values()] != [(3, size, size)]:
         seen = ", ".join(f"'{key}' {array}" for key, array in spec.observations.items())
         raise UsageError(f"--goal-image is for agents that see one coloured picture; found {seen}")

@@ -41,8 +41,8 @@ def look(environment: Environment) -> Look:
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
-    """Return an image (C, H, W) as (H, W, 3): three channels as they are, fewer or more as grey."""
-    channels = image if len(image) == 3 else np.repeat(image[:1], 3, axis=0)
+    """Return an image (C, H, W) as (H, W, 3): the last three channels, or fewer as grey."""
+    channels = image[-3:] if len(image) >= 3 else np.repeat(image[-1:], 3, axis=0)
     return np.ascontiguousarray(channels.transpose(1, 2, 0))
 
 

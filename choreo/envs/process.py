@@ -7,7 +7,7 @@ import sys
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,10 @@ class ProcessVector(VectorEnv):
         self._id = id
         self._limit: float | None = START_SECONDS
         if options.get("obs", "states") != "states":
-            rendering.choose_backend()  # once for all, before the workers inherit it
+            # Once for all, before the workers inherit it. Environments that draw themselves need
+            # no back end, and the others say in their worker that there is none.
+            with suppress(RendererUnavailable):
+                rendering.choose_backend()
         self._workers = [_Worker(id, index) for index in range(num)]
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
         try:

@@ -93,10 +93,13 @@ def probe(timeout: float = 60.0) -> RendererProbe:
         if failure is None:
             return RendererProbe(backend, f"Frames are drawn with {backend.upper()}.", device)
         failures.append(f"{backend.upper()}: {failure}")
-    sentence = (
-        f"No frame can be drawn here ({'; '.join(failures)}). On Debian and Ubuntu install"
-        f" {PACKAGES}."
+    only = os.environ.get("MUJOCO_GL", "")
+    advice = (
+        f"MUJOCO_GL={only} lets nothing else be tried: unset it, or install"
+        if len(failures) < len(BACKENDS)
+        else "On Debian and Ubuntu install"
     )
+    sentence = f"No frame can be drawn here ({'; '.join(failures)}). {advice} {PACKAGES}."
     return RendererProbe(None, sentence)
 
 

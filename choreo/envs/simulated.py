@@ -169,6 +169,7 @@ def _make_spec(
         obs=view.obs,
         cameras=view.cameras,
         keys=view.keys,
+        image_size=view.size,
     )
 
 

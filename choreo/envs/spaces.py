@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from choreo.errors import UsageError
+from choreo.errors import EnvironmentMismatch, UsageError
 
 IMAGE_SIZES = (32, 64, 128)  # pixels: what the world model's convolutions take (ours)
 
@@ -35,8 +35,8 @@ class EnvSpec:
     `episode_steps` is the time limit in agent steps and `step_seconds` the simulated time of one
     agent step; both are None when unknown. `coordinates` names the entries of
     `Environment.coordinates()`. `obs` is what was asked of `make`: the environment's own
-    observations ("states"), pictures from `cameras` ("pixels"), or "both"; `keys` were asked for,
-    all when empty.
+    observations ("states"), pictures of `image_size` pixels from `cameras` ("pixels"), or "both";
+    `keys` were asked for, all when empty.
     """
 
     id: str
@@ -51,16 +51,12 @@ class EnvSpec:
     obs: Obs = "states"
     cameras: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    image_size: int = 64
 
     @property
     def images(self) -> dict[str, ArraySpec]:
         """The observations that are images."""
         return {key: array for key, array in self.observations.items() if array.is_image}
-
-    @property
-    def image_size(self) -> int | None:
-        """Height and width of the images (pixels); None when there are none."""
-        return next((array.shape[-1] for array in self.images.values()), None)
 
     def make_options(self) -> dict[str, Any]:
         """What `make` takes beside the id to give this environment again, apart from its limit."""
@@ -83,6 +79,15 @@ class EnvSpec:
         names = ("action_low", "action_high", "coordinates", "cameras", "keys")
         tuples = {name: tuple(data[name]) for name in names if name in data}
         return cls(**{**data, **tuples, "observations": observations})
+
+    def require_fit(self, other: "EnvSpec", subject: str) -> None:
+        """Refuse an environment whose observations or actions an agent of this spec cannot take.
+
+        `subject` says in a few words what does not fit what. Raises `EnvironmentMismatch`.
+        """
+        differences = self.compatible_with(other)
+        if differences:
+            raise EnvironmentMismatch(f"{subject}: {' '.join(differences)}")
 
     def compatible_with(self, other: "EnvSpec") -> list[str]:
         """Return a sentence for each difference in observations or actions; empty when they fit."""

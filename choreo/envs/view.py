@@ -28,7 +28,7 @@ class View:
         keys: tuple[str, ...] = (),
     ) -> None:
         self._simulator = simulator
-        self._size = image_size
+        self.size = image_size
         self.obs: Obs = obs
         self.keys = keys
         self.cameras = _resolve_cameras(id, simulator, obs, tuple(cameras))
@@ -53,7 +53,7 @@ class View:
         own = self._simulator.observe() if self._own else {}
         shown = {key: own[key] for key in self._own}
         for key, camera in self._pictures.items():
-            picture = self._simulator.render(self._size, self._size, camera)
+            picture = self._simulator.render(self.size, self.size, camera)
             shown[key] = np.ascontiguousarray(picture.transpose(2, 0, 1))
         return shown
 
@@ -70,10 +70,14 @@ def _resolve_cameras(
         return ()
     for name in cameras:
         _check_camera(id, simulator, name)
-    if len(set(cameras)) < len(cameras):
+    if len({_number(simulator, name) for name in cameras}) < len(cameras):
         raise UsageError(f"a camera is named twice in {', '.join(cameras)}; name each once")
     default = simulator.default_camera
     return cameras or (() if default is None else (default,))
+
+
+def _number(simulator: Simulator, name: str) -> int:
+    return simulator.cameras.index(name) if name in simulator.cameras else int(name)
 
 
 def _check_camera(id: str, simulator: Simulator, name: str) -> None:
@@ -119,6 +123,6 @@ def _check_own_images(id: str, shown: dict[str, ArraySpec]) -> None:
             raise EnvironmentMismatch(
                 f"{id}: the image '{key}' is {height} x {width}; the world model's convolutions"
                 f" take squares of 32, 64 or 128. Let the environment give {nearest} x {nearest}"
-                " (for Gymnasium: gymnasium.wrappers.ResizeObservation), or leave the image out"
-                " with the option keys."
+                " (for Gymnasium: gymnasium.wrappers.ResizeObservation), or name the other"
+                " observations with the option keys."
             )

@@ -14,7 +14,7 @@ from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.coverage import Coverage, Projection, make_projection, measure_coverage
 from choreo.evaluation.episode import Episode, KeepImages
 from choreo.evaluation.model_error import ModelError, measure_model_error, measure_spread
-from choreo.evaluation.pictures import CodeMatch, measure_code_match
+from choreo.evaluation.pictures import measure_code_match
 from choreo.evaluation.predictability import Predictability, measure_predictability
 from choreo.evaluation.rollouts import run_episodes
 from choreo.evaluation.windows import keep_windows
@@ -84,8 +84,8 @@ class SkillReport:
     resampled: int
     model_error: ModelError | None
     model_error_random: ModelError | None
-    code_match: CodeMatch | None = None
-    """How well decoded codes look like what skills reach; None without images."""
+    code_match: dict[str, float | None]
+    """Share of the skills that end at what their decoded code looks like; None without images."""
 
     @property
     def chance(self) -> float:
@@ -100,7 +100,7 @@ class SkillReport:
             "predictability": self._predictability(),
             "codebook": self._codebook(),
             "model_error": self._model_error(),
-            **({} if self.code_match is None else {"decoded_codes": self.code_match.to_json()}),
+            **self._decoded_codes(),
             "settings": self.settings.to_json(),
         }
 
@@ -122,6 +122,11 @@ class SkillReport:
         per_skill = {name: value.per_skill for name, value in self.predictability.items()}
         source = {"told_from": TOLD_FROM[self.settings.seen]}
         return {**accuracy, "chance": self.chance, "per_skill": per_skill, **source}
+
+    def _decoded_codes(self) -> dict[str, Any]:
+        if self.code_match["trained"] is None:
+            return {}
+        return {"decoded_codes": {**self.code_match, "chance": self.chance}}
 
     def _codebook(self) -> dict[str, Any]:
         replay, use = self.replay_code_use, self.code_use
@@ -272,7 +277,10 @@ def _measure(
         resampled=int(agent.skills.resampled),
         model_error=measure_model_error(models, episodes["trained"], spread, seed),
         model_error_random=measure_model_error(models, episodes["random"], spread, seed),
-        code_match=measure_code_match(agent, episodes["trained"]),
+        code_match={
+            name: measure_code_match(untrained if name == "untrained" else agent, group)
+            for name, group in episodes.items()
+        },
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -99,26 +98,11 @@ def reached_pictures(agent: Agent, episodes: Sequence[Episode]) -> list[Reached]
     return found
 
 
-@dataclass(frozen=True)
-class CodeMatch:
-    """How well decoded codes look like what skills reach.
+def measure_code_match(agent: Agent, episodes: Sequence[Episode]) -> float | None:
+    """Share of the skills whose episodes end at a picture like the one drawn from their own code.
 
-    right: share of the skills whose last picture, on average over episodes, is less far from their
-    own code's picture than from any other code's; chance is 1 / K.
-    """
-
-    right: float
-    chance: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"named_right": self.right, "chance": self.chance}
-
-
-def measure_code_match(agent: Agent, episodes: Sequence[Episode]) -> CodeMatch | None:
-    """Compare every code's picture with the last pictures of the skills' episodes, pixel by pixel.
-
-    None for agents that see no images.
+    That is, whose last picture, on average over episodes, is less far from that of their own code
+    than from that of any other, pixel by pixel. None for agents that see no images.
     """
     if not agent.spec.images:
         return None
@@ -128,8 +112,8 @@ def measure_code_match(agent: Agent, episodes: Sequence[Episode]) -> CodeMatch |
         if len(episode.image_steps):
             end = _levels(_picture(episode, int(episode.image_steps[-1]))[None])
             gaps[episode.skill] += ((end - codes) ** 2).mean(1) / len(episodes)
-    right = float((gaps.argmin(1) == np.arange(len(gaps))).mean())
-    return CodeMatch(right, 1 / agent.num_skills)
+    seen = gaps.any(1)  # without pictures of its own a skill is not right
+    return float((seen & (gaps.argmin(1) == np.arange(len(gaps)))).mean())
 
 
 def side_by_side(images: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -99,18 +99,14 @@ def model_verdict(error: ModelError | None, horizon: int = 15) -> Verdict:
 
 
 def code_match_verdict(report: SkillReport) -> Verdict:
-    """Whether decoded codes look like what their skills reach, against chance."""
-    match = report.code_match
-    if match is None:
+    """Whether decoded codes look like what their skills reach, against the controls and chance."""
+    if report.code_match["trained"] is None:
         return Verdict("neutral", "Not measured: the agent sees no images.")
-    sentence = (
-        f"For {_percent(match.right)} of the skills, the last picture of their episodes is more "
-        "like the one drawn from their own code than like those of all other codes; chance "
-        f"{_percent(match.chance)}."
+    own = (
+        f"For {_percent(report.code_match['trained'])} of the skills, the last picture of their "
+        "episodes is more like the one drawn from their own code than like those of all other codes"
     )
-    if match.right <= match.chance:
-        return Verdict("bad", f"{sentence} The drawn codes do not tell what skills do.")
-    return Verdict("good" if match.right >= 0.5 else "neutral", sentence)
+    return _compare_shares(own, report.code_match, report.chance)
 
 
 def headline_table(report: SkillReport) -> Table:

@@ -102,8 +102,9 @@ void choreo_sample(Input logit, Input uniform, long rows, long classes,
             index += below <= limit;
         }
         for (long j = 0; j < classes; j++) p[j] *= scale;
-        memset(s, 0, classes * sizeof(float));
-        s[index] = 1.0f;
+        float zero = total == total ? 0.0f : total;  // NaN goes on, so that it is found
+        for (long j = 0; j < classes; j++) s[j] = zero;
+        s[index] = 1.0f + zero;
     }
 }
 

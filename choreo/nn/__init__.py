@@ -1,7 +1,7 @@
 """Layers, distributions, the optimiser and the reward normaliser shared by every network."""
 
 from choreo.nn.distributions import OneHot, TruncatedNormal, gaussian_log_prob
-from choreo.nn.layers import MLP, one_hot_straight_through
+from choreo.nn.layers import MLP, module_name, one_hot_straight_through
 from choreo.nn.normalize import RunningMagnitude
 from choreo.nn.optim import Optimizer, OptimizerConfig, frozen
 
@@ -14,5 +14,6 @@ __all__ = [
     "TruncatedNormal",
     "frozen",
     "gaussian_log_prob",
+    "module_name",
     "one_hot_straight_through",
 ]

@@ -40,6 +40,15 @@ class MLP(nn.Module):
         return x if self.output is None else self.output(x)
 
 
+def module_name(key: str) -> str:
+    """A name for the part of a module that belongs to an observation; any name of a user's will do.
+
+    Modules take no dots, and no names that their containers have for themselves.
+    """
+    name = key.replace(".", "/")
+    return f"{name}/" if name in (*dir(nn.ModuleDict), *dir(nn.ParameterDict)) else name
+
+
 class _StraightThroughSample(torch.autograd.Function):
     """One-hot samples of logits at uniform numbers, with the gradient of the probabilities."""
 
@@ -53,6 +62,7 @@ class _StraightThroughSample(torch.autograd.Function):
             below = cumulative[..., :-1] <= uniform.unsqueeze(-1) * cumulative[..., -1:]
             index = below.sum(-1, keepdim=True)
             sample = torch.zeros_like(probs).scatter_(-1, index, 1.0)
+            sample.add_(probs, alpha=0)  # NaN goes on, so that it is found
         ctx.save_for_backward(probs)
         return sample
 

@@ -48,13 +48,15 @@ class Optimizer:
         """One step along `gradients`, one for each parameter; returns their norm before clipping.
 
         Clipping, decay and Adam are one kernel: AdamW multiplies by 1 - lr * weight_decay, and
-        dividing the gradients by `grad_scale` clips them.
+        dividing the gradients by `grad_scale` clips them. It goes through memory without a look at
+        strides, so gradients are brought into the order of the parameters.
         """
+        gradients = [gradient.contiguous() for gradient in gradients]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
         excess = ((norm + 1e-6) / self.config.clip).clamp(min=1)
         adamw(
             self.parameters,  # pyright: ignore[reportArgumentType]
-            list(gradients),
+            gradients,
             self.moments["exp_avg"],
             self.moments["exp_avg_sq"],
             [],

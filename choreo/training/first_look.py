@@ -37,7 +37,9 @@ def first_look(config: OnlineConfig, spec: EnvSpec, run: RunFolder) -> None:
 
 
 def save_side_by_side(images: list[np.ndarray], path: Path) -> None:
-    """Write pictures uint8 (H, W, 3) of one height as a PNG, enlarged where they are small."""
-    sheet = Image.fromarray(np.concatenate(images, axis=1))
+    """Write pictures uint8 (H, W, 3) as one PNG, enlarged where they are small."""
+    height = max(len(image) for image in images)
+    level = [np.pad(image, ((0, height - len(image)), (0, 0), (0, 0))) for image in images]
+    sheet = Image.fromarray(np.concatenate(level, axis=1))
     times = -(-LEAST_SIDE // sheet.height)
     sheet.resize((sheet.width * times, sheet.height * times), Image.Resampling.NEAREST).save(path)

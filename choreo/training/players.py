@@ -10,7 +10,7 @@ import numpy as np
 from choreo.agent import Agent, load
 from choreo.data.exorl import PHYSICS
 from choreo.envs import Environment, EnvSpec, TimeStep, make
-from choreo.errors import EnvironmentMismatch, UsageError
+from choreo.errors import UsageError
 from choreo.record import derive_seed
 
 Which = Literal["explore", "skill", "task"]
@@ -162,9 +162,5 @@ def _check(spec: EnvSpec, agent: Agent | None, plan: Plan) -> None:
                 f"--which {plan.which} is a policy of an agent; give a run to --policy"
             )
         return
-    differences = agent.spec.compatible_with(spec)
-    if differences:
-        raise EnvironmentMismatch(
-            f"{spec.id} does not fit this agent, which was trained on {agent.spec.id}: "
-            f"{'; '.join(differences)}"
-        )
+    who = f"this agent, which was trained on {agent.spec.id}"
+    agent.spec.require_fit(spec, f"{spec.id} does not fit {who}")

@@ -19,7 +19,7 @@ from choreo.data import ImportOptions, open_dataset
 from choreo.data.importer import Report
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
-from choreo.errors import EnvironmentMismatch, UsageError
+from choreo.errors import UsageError
 from choreo.learner import adaptation_learner, pretraining_learner
 from choreo.record import RunFolder, Streams, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
@@ -164,12 +164,8 @@ def _agent_to_adapt(config: FinetuneConfig, spec: EnvSpec) -> Agent:
 def _fitting_source(config: FinetuneConfig, spec: EnvSpec) -> Agent:
     assert config.source is not None
     source = load(find_checkpoint(config.source))
-    differences = source.spec.compatible_with(spec)
-    if differences:
-        raise EnvironmentMismatch(
-            f"{config.env} does not fit the agent of {config.source}, which was trained on "
-            f"{source.spec.id}: {'; '.join(differences)}"
-        )
+    who = f"the agent of {config.source}, which was trained on {source.spec.id}"
+    source.spec.require_fit(spec, f"{config.env} does not fit {who}")
     source.spec = spec
     return source
 

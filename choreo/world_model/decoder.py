@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from choreo.envs.spaces import ArraySpec
-from choreo.nn import MLP, gaussian_log_prob
+from choreo.nn import MLP, gaussian_log_prob, module_name
 from choreo.nn.distributions import LOG_SQRT_2PI
 from choreo.world_model.encoder import preprocess
 from choreo.world_model.images import (
@@ -86,13 +86,14 @@ class VectorDecoder(nn.Module):
     def __init__(self, inputs: int, spec: Mapping[str, ArraySpec], layers: int, units: int) -> None:
         super().__init__()
         self.trunk = MLP(inputs, None, layers, units, norm=True)
+        self.keys = list(spec)
         self.heads = nn.ModuleDict(
-            {key: nn.Linear(units, array.shape[0]) for key, array in spec.items()}
+            {module_name(key): nn.Linear(units, array.shape[0]) for key, array in spec.items()}
         )
 
     def forward(self, feat: Tensor) -> dict[str, Tensor]:
         x = self.trunk(feat)
-        return {key: head(x) for key, head in self.heads.items()}
+        return {key: self.heads[module_name(key)](x) for key in self.keys}
 
 
 class Decoder(nn.Module):
@@ -105,17 +106,21 @@ class Decoder(nn.Module):
         images = {key: array for key, array in spec.items() if array.dtype == "uint8"}
         vectors = {key: array for key, array in spec.items() if array.dtype != "uint8"}
         self.ranks = {key: len(array.shape) for key, array in spec.items()}
+        self.image_keys = list(images)
         self.images = nn.ModuleDict(
-            {key: ImageDecoder(inputs, array, depth) for key, array in images.items()}
+            {module_name(key): ImageDecoder(inputs, images[key], depth) for key in images}
         )
         self.vector = VectorDecoder(inputs, vectors, layers, units) if vectors else None
 
     def forward(self, feat: Tensor) -> dict[str, Tensor]:
-        means = {key: decoder(feat) for key, decoder in self.images.items()}
+        means = {key: self.images[module_name(key)](feat) for key in self.image_keys}
         return means | (self.vector(feat) if self.vector is not None else {})
 
     def log_prob(self, feat: Tensor, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Log-density of observations by key, each (...); images may be uint8."""
+        """Log-density of observations by key, each (...); images may be uint8.
+
+        The plain form of `loss`, which is what is trained.
+        """
         target = preprocess(observation)
         return {
             key: gaussian_log_prob(mean, target[key], self.ranks[key])
@@ -125,7 +130,8 @@ class Decoder(nn.Module):
     def loss(self, feat: Tensor, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Mean of the negative log-density by key, scalars; images may be uint8."""
         losses = {}
-        for key, decoder in self.images.items():
+        for key in self.image_keys:
+            decoder = self.images[module_name(key)]
             assert isinstance(decoder, ImageDecoder)
             losses[key] = decoder.loss(feat, observation[key])
         for key, mean in (self.vector(feat) if self.vector is not None else {}).items():

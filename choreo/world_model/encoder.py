@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from choreo.envs.spaces import ArraySpec
-from choreo.nn import MLP
+from choreo.nn import MLP, module_name
 from choreo.world_model.images import (
     ENCODER_KERNEL,
     channel_widths,
@@ -48,10 +48,10 @@ class Standardizer(nn.Module):
         self.keys = [key for key, array in spec.items() if array.dtype != "uint8"]
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
         self.means = nn.ParameterDict(
-            {key: nn.Parameter(torch.zeros(spec[key].shape), False) for key in self.keys}
+            {module_name(k): nn.Parameter(torch.zeros(spec[k].shape), False) for k in self.keys}
         )
         self.scales = nn.ParameterDict(
-            {key: nn.Parameter(torch.ones(spec[key].shape), False) for key in self.keys}
+            {module_name(k): nn.Parameter(torch.ones(spec[k].shape), False) for k in self.keys}
         )
 
     @torch.no_grad()
@@ -60,19 +60,30 @@ class Standardizer(nn.Module):
         deviations = {key: observation[key].std(0) for key in self.keys}
         largest = torch.cat(list(deviations.values())).max().clamp(min=1e-6)
         for key in self.keys:
-            self.means[key].copy_(observation[key].mean(0))
-            self.scales[key].copy_(deviations[key].clamp(min=largest / 20) / deviation)
+            mean, scale = self._statistics(key)
+            mean.copy_(observation[key].mean(0))
+            scale.copy_(deviations[key].clamp(min=largest / 20) / deviation)
         self.fitted.fill_(True)
 
     def forward(self, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Standardise preprocessed vectors and leave images as they are."""
-        scaled = {k: (observation[k] - self.means[k]) / self.scales[k] for k in self.keys}
+        scaled = {}
+        for key in self.keys:
+            mean, scale = self._statistics(key)
+            scaled[key] = (observation[key] - mean) / scale
         return dict(observation) | scaled
 
     def invert(self, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """From standardised vectors back to the environment's units."""
-        scaled = {k: observation[k] * self.scales[k] + self.means[k] for k in self.keys}
+        scaled = {}
+        for key in self.keys:
+            mean, scale = self._statistics(key)
+            scaled[key] = observation[key] * scale + mean
         return dict(observation) | scaled
+
+    def _statistics(self, key: str) -> tuple[Tensor, Tensor]:
+        name = module_name(key)
+        return self.means[name], self.scales[name]
 
 
 class ImageEncoder(nn.Module):
@@ -110,7 +121,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.image_keys = [key for key, array in spec.items() if array.dtype == "uint8"]
         self.vector_keys = [key for key, array in spec.items() if array.dtype != "uint8"]
-        images = {key: ImageEncoder(spec[key], depth) for key in self.image_keys}
+        images = {module_name(key): ImageEncoder(spec[key], depth) for key in self.image_keys}
         self.images = nn.ModuleDict(images)
         self.outputs = sum(encoder.outputs for encoder in images.values())
         inputs = sum(spec[key].shape[0] for key in self.vector_keys)
@@ -119,7 +130,7 @@ class Encoder(nn.Module):
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
         """Embed observations (..., shape of each key) to (..., outputs); images may be uint8."""
-        parts = [self.images[key](observation[key]) for key in self.image_keys]
+        parts = [self.images[module_name(key)](observation[key]) for key in self.image_keys]
         if self.vector is not None:
             vectors = [observation[key] for key in self.vector_keys]
             parts.append(self.vector(torch.cat(vectors, -1) if len(vectors) > 1 else vectors[0]))

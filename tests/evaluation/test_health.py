@@ -157,7 +157,7 @@ def test_json_of_an_agent_that_sees_images(pictured: SkillReport) -> None:
     assert data["predictability"]["told_from"] == "grey pictures of 16 x 16 pixels"
     assert data["model_error"]["sequences"] == KEPT
     assert all(error > 0 for error in data["model_error"]["trained"])
-    assert 0 <= data["decoded_codes"]["named_right"] <= 1
+    assert all(0 <= data["decoded_codes"][name] <= 1 for name in (*CONDITIONS, "chance"))
     assert "decoded_codes" not in measure_health(make_agent(), make_walk(), 2, STEPS).to_json()
 
 

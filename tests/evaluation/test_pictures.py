@@ -152,13 +152,9 @@ def test_a_match_is_found_and_a_shift_is_not(
     apart = len({end.tobytes() for end in ends // 8})
     assert apart == SKILLS
     monkeypatch.setattr(pictures, "code_pictures", lambda agent: ends)
-    match = measure_code_match(agent, episodes)
-    assert match is not None
-    assert match.to_json() == {"named_right": 1.0, "chance": 1 / SKILLS}
+    assert measure_code_match(agent, episodes) == 1.0
     monkeypatch.setattr(pictures, "code_pictures", lambda agent: np.roll(ends, 1, axis=0))
-    match = measure_code_match(agent, episodes)
-    assert match is not None
-    assert match.right == 0
+    assert measure_code_match(agent, episodes) == 0.0
 
 
 def test_cameras_stand_side_by_side() -> None:

@@ -20,7 +20,7 @@ from choreo.evaluation import SkillReport, measure_health, skill_report, verdict
 from choreo.evaluation.codes import CodeUse
 from choreo.evaluation.coverage import Coverage, Projection
 from choreo.evaluation.picture_sections import compare_open_loop, picture_sections
-from choreo.evaluation.pictures import AHEAD, SEEN, CodeMatch
+from choreo.evaluation.pictures import AHEAD, SEEN
 from choreo.evaluation.skill_report import map_names, most_different, skill_paths
 from choreo.viz import Section
 
@@ -114,7 +114,8 @@ def test_agents_from_states_have_no_pictures_of_the_model(
 
 @pytest.mark.parametrize(("right", "tone"), [(0.25, "bad"), (0.4, "neutral"), (0.75, "good")])
 def test_verdict_on_decoded_codes(report: SkillReport, right: float, tone: str) -> None:
-    verdict = verdicts.code_match_verdict(replace(report, code_match=CodeMatch(right, 0.25)))
+    match = {"trained": right, "untrained": 0.25, "random": 0.35}
+    verdict = verdicts.code_match_verdict(replace(report, code_match=match))
     assert verdict.tone == tone
     assert f"For {right:.0%} of the skills" in verdict.sentence
 

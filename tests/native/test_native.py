@@ -129,3 +129,12 @@ def test_the_library_is_built_once_into_the_cache(
     before = built.stat().st_mtime_ns
     assert build.library.__wrapped__() is not None
     assert [path.stat().st_mtime_ns for path in tmp_path.rglob("*.so")] == [before]
+
+
+def test_nan_is_not_hidden_by_a_sample() -> None:
+    logit = torch.tensor([[0.0, float("nan")], [0.0, 1.0]])
+    for sample in (
+        one_hot_straight_through(logit),
+        plain(lambda: one_hot_straight_through(logit)),
+    ):
+        assert sample[0].isnan().all() and sample[1].sum() == 1
