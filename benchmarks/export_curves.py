@@ -12,6 +12,7 @@ from pathlib import Path
 KINDS = {"episode": ["return", "length"], "evaluation": ["return"]}
 TRAIN = [
     "world_model/loss_observation",
+    "world_model/loss_image",
     "world_model/kl",
     "skills/reward_code",
     "skills/reward_entropy",

@@ -93,9 +93,12 @@ def model_verdict(error: ModelError | None, horizon: int = 15) -> Verdict:
         f"{ahead} steps ahead the trained model's error is {_error(own)}; “nothing changes” makes "
         f"{_error(still)}, the untrained model {_error(fresh)}."
     )
-    if own < still and own < fresh:
-        return Verdict("good", sentence)
-    return Verdict("bad", f"{sentence} The model does not beat both, so imagination misleads.")
+    if own >= min(still, fresh):
+        return Verdict("bad", f"{sentence} The model does not beat both, so imagination misleads.")
+    if own >= 1:
+        mean = "Always guessing the mean would make 1: so far ahead the model is sure of too much."
+        return Verdict("neutral", f"{sentence} {mean}")
+    return Verdict("good", sentence)
 
 
 def code_match_verdict(report: SkillReport) -> Verdict:

@@ -19,6 +19,7 @@ from choreo.errors import RendererUnavailable, StorageError
 from choreo.evaluation import SkillReport, measure_health, skill_report, verdicts
 from choreo.evaluation.codes import CodeUse
 from choreo.evaluation.coverage import Coverage, Projection
+from choreo.evaluation.model_error import ModelError
 from choreo.evaluation.picture_sections import compare_open_loop, picture_sections
 from choreo.evaluation.pictures import AHEAD, SEEN
 from choreo.evaluation.skill_report import map_names, most_different, skill_paths
@@ -168,6 +169,14 @@ def test_verdicts_of_what_was_not_measured(report: SkillReport) -> None:
 
 def test_an_untrained_model_is_called_misleading(report: SkillReport) -> None:
     assert verdicts.model_verdict(report.model_error).tone == "bad"
+
+
+@pytest.mark.parametrize(("own", "tone"), [(0.4, "good"), (1.2, "neutral"), (1.6, "bad")])
+def test_a_model_worse_than_the_mean_is_not_called_good(own: float, tone: str) -> None:
+    errors = {"trained": own, "nothing_changes": 1.5, "untrained": 4.0}
+    curves = {name: np.full(15, value) for name, value in errors.items()}
+    verdict = verdicts.model_verdict(ModelError(curves, 8, 0))
+    assert verdict.tone == tone and f"error is {own}" in verdict.sentence
 
 
 def test_codebook_verdict() -> None:
