@@ -112,6 +112,7 @@ class Plan:
             step_seconds=seconds,
             obs=_kind_of(arrays),
             cameras=cameras,
+            image_size=next((a.shape[-1] for a in arrays.values() if a.is_image), 64),
         )
 
 

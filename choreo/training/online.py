@@ -98,6 +98,9 @@ class OnlineTrainer(Trainer):
         """Write a checkpoint, and let go of what no kept checkpoint needs of the replay."""
         self.replay.flush()
         super().save()
+        self._collect_garbage()
+
+    def _collect_garbage(self) -> None:
         kept = checkpoint.list_checkpoints(self.run_folder.checkpoints)
         self.replay.collect_garbage([checkpoint.load_state(path)["replay"] for path in kept])
 
@@ -113,6 +116,7 @@ class OnlineTrainer(Trainer):
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         self.replay.restore(state["replay"])
+        self._collect_garbage()  # a kill may have come in the middle of it
         self.collector.restore(state["collector"])
         self.session.load_state_dict(group_of(tensors, "session"))
         self.phase.restore(state["phase"])

@@ -55,7 +55,6 @@ def test_images_and_vectors_train_together_and_are_fine_tuned(tmp_path: Path) ->
 def test_images_of_two_sizes_with_names_that_modules_do_not_take(tmp_path: Path) -> None:
     folder = pretrain(tmp_path / "run", env="toy_pictures:robot", frames=60)
     assert main(["evaluate", str(folder), "--episodes", "1", "--skill", "0"]) == 0
-    assert main(["skills", str(folder), "--episodes", "2", "--steps", "60"]) == 0
 
 
 def test_what_an_environment_was_asked_for_makes_it_again() -> None:

@@ -121,7 +121,7 @@ def test_own_images_come_channels_first(shape: tuple[int, int, int]) -> None:
     eye = env.reset(0).observation["eye"]
     assert eye.shape == (3, 32, 32) and eye.dtype == np.uint8 and eye.flags.c_contiguous
     assert eye[1, 4].tolist() == list(range(32))
-    assert env.spec.image_size == 32
+    assert env.spec.images["eye"].shape == (3, 32, 32)
 
 
 def test_a_box_may_be_an_image() -> None:

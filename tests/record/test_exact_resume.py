@@ -19,6 +19,10 @@ torch.set_num_threads(1)
 STEPS = 400
 KEYS = {"observation": ((2,), "float32"), "is_first": ((), "bool")}
 
+def collect_garbage(place, replay):
+    kept = list_checkpoints(place.checkpoints)
+    replay.collect_garbage([load_state(path)["replay"] for path in kept])
+
 def run(folder, pause):
     place = open_run(folder, {"seed": 3})
     streams = Streams(3)
@@ -36,6 +40,7 @@ def run(folder, pause):
         logger.restore(state["logger"])
         for name, part in parts.items():
             part.restore(state[name])
+        collect_garbage(place, replay)  # a kill may have come in the middle of it
     for step in range(first + 1, STEPS + 1):
         noise = streams.numpy("action").standard_normal((2, 2)).astype(np.float32)
         replay.append({"observation": noise, "is_first": np.full(2, step % 7 == 0)})
@@ -49,8 +54,7 @@ def run(folder, pause):
             state = {name: part.state() for name, part in parts.items()}
             state |= {"step": step, "logger": logger.state()}
             save(place.checkpoints, f"step_{step}", {"weight": weight}, state, keep=2)
-            kept = list_checkpoints(place.checkpoints)
-            replay.collect_garbage([load_state(path)["replay"] for path in kept])
+            collect_garbage(place, replay)
         time.sleep(pause)
     logger.close()
 
