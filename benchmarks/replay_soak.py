@@ -2,7 +2,9 @@
 
 `python benchmarks/replay_soak.py --env point_mass --obs pixels --frames 200000 --max-gb 0.4 OUT`
 records random actions and writes OUT.csv and OUT.png. Nothing learns; batches are drawn as in
-training, 50 sequences of 50 steps, at the pace of one per 10 frames.
+training, 50 sequences of 50 steps, at the pace of one per 10 frames, and what the cap has dropped
+is deleted every 2,500 frames, as checkpoints do. `--env replay_soak:noise --obs states` needs no
+simulator: pictures of noise, as fast as they can be written.
 """
 
 import csv
@@ -12,16 +14,45 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import gymnasium
 import numpy as np
 import tyro
+from gymnasium import spaces
 
 from choreo.envs.spaces import Obs
 from choreo.envs.vector import StepBatch, make_vector
 from choreo.replay import Replay, SequenceSampler
 from choreo.training.collector import Collector, replay_keys
 from choreo.viz.style import RUN_COLOURS, light_grid, make_axes, to_png
+
+
+class Noise(gymnasium.Env):
+    """Pictures 64 x 64 of noise, a thousand to an episode."""
+
+    observation_space = spaces.Box(0, 255, (64, 64, 3), np.uint8)
+    action_space = spaces.Box(-1, 1, (6,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        """Begin anew."""
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._seen(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        """One more picture."""
+        self.steps += 1
+        return self._seen(), 0.0, False, self.steps == 1000, {}
+
+    def _seen(self) -> np.ndarray:
+        return self.np_random.integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def noise() -> gymnasium.Env:
+    """For `--env replay_soak:noise`."""
+    return Noise()
+
 
 COLUMNS = ("frames", "steps_held", "disk_mb", "memory_mb", "mapped_mb", "sampling_ms", "seconds")
 
@@ -80,6 +111,7 @@ def record(collector: Collector, frames: int) -> list[dict[str, float]]:
             sampling.append(1000 * (time.perf_counter() - began))
             next_batch = collector.frames + 10
         if collector.frames >= next_row:
+            collector.replay.collect_garbage([])
             rows.append(measure(collector, sampling, time.perf_counter() - start))
             sampling, next_row = [], next_row + 2_500
     return rows
