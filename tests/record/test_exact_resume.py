@@ -23,7 +23,7 @@ def collect_garbage(place, replay):
     kept = list_checkpoints(place.checkpoints)
     replay.collect_garbage([load_state(path)["replay"] for path in kept])
 
-def run(folder, pause):
+def run(folder, pause, last=STEPS):
     place = open_run(folder, {"seed": 3})
     streams = Streams(3)
     replay = Replay(place.replay, KEYS, 2, max_bytes=2 * 12 * 100, segment_steps=16)
@@ -41,7 +41,7 @@ def run(folder, pause):
         for name, part in parts.items():
             part.restore(state[name])
         collect_garbage(place, replay)  # a kill may have come in the middle of it
-    for step in range(first + 1, STEPS + 1):
+    for step in range(first + 1, last + 1):
         noise = streams.numpy("action").standard_normal((2, 2)).astype(np.float32)
         replay.append({"observation": noise, "is_first": np.full(2, step % 7 == 0)})
         if step > 40 and step % 3 == 0:
@@ -49,7 +49,7 @@ def run(folder, pause):
             weight = weight * 0.9 + batch.mean((0, 1))
             weight = weight + 0.1 * torch.randn(2, generator=streams.torch("update"))
             logger.write("train", {"step": step}, {"weight": weight[0]})
-        if step % 23 == 0 or step == STEPS:
+        if step % 23 == 0 or step == last:
             replay.flush()
             state = {name: part.state() for name, part in parts.items()}
             state |= {"step": step, "logger": logger.state()}
@@ -77,6 +77,8 @@ while True:
         break
     assert status == -signal.SIGKILL, status
     kills += 1
+for name in ("whole", "killed"):  # a last kill may have come in the middle of tidying up
+    run(root / name, 0.0, STEPS + 40)
 whole, killed = content(root / "whole"), content(root / "killed")
 assert whole.keys() == killed.keys(), whole.keys() ^ killed.keys()
 different = [name for name in whole if whole[name] != killed[name]]
