@@ -10,9 +10,9 @@ from choreo.data.card import read_card
 from choreo.data.detect import open_source
 from choreo.data.episode import BadEpisode, EpisodeData, Layout, Reading, check_finite, check_layout
 from choreo.data.finishing import verify
-from choreo.data.plan import IMAGE_SIZES
 from choreo.data.source import Skipped, Source
 from choreo.data.statistics import Statistics
+from choreo.envs.spaces import IMAGE_SIZES
 from choreo.errors import UsageError
 
 

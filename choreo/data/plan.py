@@ -9,10 +9,8 @@ from choreo.data.detect import open_source
 from choreo.data.episode import Layout, Reading
 from choreo.data.source import Source
 from choreo.data.spec_file import DeclaredSpec, read_spec
-from choreo.envs.spaces import ArraySpec, EnvSpec, Obs
+from choreo.envs.spaces import IMAGE_SIZES, ArraySpec, EnvSpec, Obs
 from choreo.errors import UsageError
-
-IMAGE_SIZES = (32, 64, 128)  # heights and widths that agents take
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class DmSimulator(Simulator):
         name = self.default_camera if camera is None else camera
         if name is None:
             return -1
-        return self.cameras.index(name) if name in self.cameras else int(name)
+        return self.camera_number(name)
 
     def _physics(self) -> Any:
         physics = getattr(self._environment, "physics", None)

@@ -136,8 +136,7 @@ class MetaworldSimulator(Simulator):
         self._environment.close()
 
     def _camera_index(self, camera: str | None) -> int:
-        name = camera or CAMERA
-        return self.cameras.index(name) if name in self.cameras else int(name)
+        return self.camera_number(camera or CAMERA)
 
     def _draw(self) -> np.ndarray:
         """Return the places of objects and goal that the episode begins with."""

@@ -57,6 +57,10 @@ class Simulator(abc.ABC):
     def coordinates(self) -> np.ndarray:
         """Return the values (C,) float64 that `coordinate_names` names."""
 
+    def camera_number(self, name: str) -> int:
+        """Return the index of a camera given by name, or by index in digits."""
+        return self.cameras.index(name) if name in self.cameras else int(name)
+
     @abc.abstractmethod
     def render(self, height: int, width: int, camera: str | None = None) -> np.ndarray:
         """Draw the present state as uint8 (H, W, 3), perhaps a view of other memory order.

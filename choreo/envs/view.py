@@ -70,14 +70,10 @@ def _resolve_cameras(
         return ()
     for name in cameras:
         _check_camera(id, simulator, name)
-    if len({_number(simulator, name) for name in cameras}) < len(cameras):
+    if len({simulator.camera_number(name) for name in cameras}) < len(cameras):
         raise UsageError(f"a camera is named twice in {', '.join(cameras)}; name each once")
     default = simulator.default_camera
     return cameras or (() if default is None else (default,))
-
-
-def _number(simulator: Simulator, name: str) -> int:
-    return simulator.cameras.index(name) if name in simulator.cameras else int(name)
 
 
 def _check_camera(id: str, simulator: Simulator, name: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from choreo.agent import Agent, PolicyName
 from choreo.envs import EnvSpec, VectorEnv
 from choreo.envs.spaces import Obs
-from choreo.errors import EnvironmentMismatch, UsageError
+from choreo.errors import UsageError
 from choreo.evaluation.codes import SKIPPED, CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
 from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.coverage import Coverage, Projection, make_projection, measure_coverage
@@ -295,6 +295,4 @@ def _check(agent: Agent, vector: VectorEnv, episodes_per_skill: int, steps: int)
             f"the skill report needs at least 2 episodes of every skill, of more than {SKIPPED} "
             f"steps each; got {episodes_per_skill} of {steps} steps"
         )
-    differences = agent.spec.compatible_with(vector.spec)
-    if differences:
-        raise EnvironmentMismatch(" ".join(differences))
+    agent.spec.require_fit(vector.spec, f"{vector.spec.id} does not fit this agent")
