@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from choreo.agent import Agent
 from choreo.exploration import Replayed
-from choreo.imagination import ActorCritic, Trajectory, imagine
+from choreo.imagination import ActorCritic, Noise, Policy, Trajectory, imagine
 from choreo.imagination.actor_critic import condition, one_hot
 from choreo.nn import Optimizer, OptimizerConfig, RunningMagnitude, frozen
 from choreo.skills import code_reward, entropy_reward
@@ -65,6 +65,9 @@ class Part(abc.ABC):
     def update(self, update: Update) -> Metrics:
         """Take one optimisation step and return metrics, all scalars on the device."""
 
+    def after(self, update: Update) -> None:  # noqa: B027 (most parts decide nothing)
+        """What the host decides by the number of the update; follows `update` at once."""
+
 
 class WorldModelPart(Part):
     """Learns the world model on the batch."""
@@ -105,20 +108,16 @@ class ExplorationPart(Part):
         loss = self.intrinsic.loss(replayed)
         self.optimizers["bonus"].step(loss)
         with frozen(self.agent.world_model, self.intrinsic):
-            trajectory = self._imagine(update)
+            trajectory = roll_out(self.agent, update, Policy(self.explorer.actor))
             bonus = self.intrinsic.reward(trajectory)
         assert self.normalizer is not None
         metrics = improve(
             self.explorer, self.optimizers, trajectory, trajectory.feat, self.normalizer(bonus)
         )
-        self.explorer.update_slow_critic(update.number)
         return metrics | {"bonus_loss": loss.detach(), "bonus": bonus.detach().mean()}
 
-    def _imagine(self, update: Update) -> Trajectory:
-        def decide(feat: Tensor) -> tuple[Tensor, None]:
-            return self.explorer.actor(feat).sample(update.generator), None
-
-        return roll_out(self.agent, update, decide)
+    def after(self, update: Update) -> None:
+        self.explorer.update_slow_critic(update.number)
 
 
 class CodebookPart(Part):
@@ -133,11 +132,13 @@ class CodebookPart(Part):
         }
 
     def update(self, update: Update) -> Metrics:
-        deter = update.posterior.posterior.deter.flatten(0, 1)
-        loss, metrics = self.skills.loss(deter)
+        loss, metrics = self.skills.loss(update.posterior.posterior.deter.flatten(0, 1))
         self.optimizers["skills"].step(loss)
-        self.skills.maybe_resample(deter, update.number + 1, update.generator)
         return metrics | {"loss": loss.detach(), "resampled": self.skills.resampled.clone()}
+
+    def after(self, update: Update) -> None:
+        deter = update.posterior.posterior.deter.flatten(0, 1)
+        self.skills.maybe_resample(deter, update.number + 1, update.generator)
 
 
 class SkillPart(Part):
@@ -155,17 +156,15 @@ class SkillPart(Part):
             self.agent.num_skills, (len(start.deter),), generator=update.generator, device=device
         )
         code = one_hot(index, self.agent.num_skills)
-
-        def decide(feat: Tensor) -> tuple[Tensor, None]:
-            return self.policy.actor(condition(feat, code)).sample(update.generator), None
-
+        policy = Policy(self.policy.actor, lambda step, feat: code)
         with frozen(self.agent.world_model):
-            trajectory = roll_out(self.agent, update, decide)
+            trajectory = roll_out(self.agent, update, policy)
         reward, metrics = self._reward(trajectory, index, update.timer)
         inputs = condition(trajectory.feat, code)
-        metrics |= improve(self.policy, self.optimizers, trajectory, inputs, reward)
+        return metrics | improve(self.policy, self.optimizers, trajectory, inputs, reward)
+
+    def after(self, update: Update) -> None:
         self.policy.update_slow_critic(update.number)
-        return metrics
 
     def _reward(
         self, trajectory: Trajectory, index: Tensor, timer: Timer
@@ -203,19 +202,20 @@ class AdaptationPart(Part):
         self.updates = 0
 
     def update(self, update: Update) -> Metrics:
-        def decide(feat: Tensor) -> tuple[Tensor, Tensor]:
-            return self.controller.decide(self.skill_actor, feat, update.generator)
-
+        horizon, rows = self.agent.config.imagination.horizon, len(update.start.deter)
+        policy = self.controller.policy(self.skill_actor, horizon, rows, update.generator)
         with frozen(self.agent.world_model):
-            trajectory = roll_out(self.agent, update, decide)
+            trajectory = roll_out(self.agent, update, policy)
             reward = self.agent.world_model.predict_reward(trajectory.feat)
         losses, metrics = self.controller.losses(trajectory, reward)
         for name, optimizer in self.optimizers.items():
             optimizer.step(losses[name])
-        self.controller.selector.update_slow_critic(self.updates)
-        self.updates += 1
         metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
         return metrics | {"reward": reward.detach().mean()}
+
+    def after(self, update: Update) -> None:
+        self.controller.selector.update_slow_critic(self.updates)
+        self.updates += 1
 
 
 class Learner:
@@ -235,6 +235,7 @@ class Learner:
                 continue
             with self.timer(part.name):
                 found = part.update(update)
+                part.after(update)
             metrics |= {f"{part.name}/{key}": value for key, value in found.items()}
         self.updates += 1
         return metrics
@@ -282,20 +283,11 @@ def actor_critic_optimizers(
     }
 
 
-def roll_out(
-    agent: Agent, update: Update, decide: Callable[[Tensor], tuple[Tensor, Tensor | None]]
-) -> Trajectory:
-    """Imagine from every state of the batch under `decide`."""
-    c = agent.config.imagination
-    return imagine(
-        agent.world_model.rssm,
-        update.start,
-        update.is_terminal,
-        decide,
-        c.horizon,
-        c.gamma,
-        update.generator,
-    )
+def roll_out(agent: Agent, update: Update, policy: Policy) -> Trajectory:
+    """Imagine from every start of the update under `policy`."""
+    c, rssm, start = agent.config.imagination, agent.world_model.rssm, update.start
+    noise = Noise.draw(rssm, len(start.deter), c.horizon, update.generator)
+    return imagine(rssm, start, update.is_terminal, policy, noise, c.gamma)
 
 
 def improve(

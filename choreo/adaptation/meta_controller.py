@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from choreo.imagination import ActorCritic, ImaginationConfig, Trajectory
-from choreo.imagination.actor_critic import condition
+from choreo.imagination import ActorCritic, ImaginationConfig, Policy, Trajectory
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,18 @@ class MetaController(nn.Module):
             feat_size, 0, codes, imagination, "code", "reinforce", config.entropy
         )
 
-    def decide(
-        self, skill_actor: nn.Module, feat: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        """Sample a code and the skill policy's action for features (N, F)."""
-        code = self.selector.actor(feat).sample(generator).detach()
-        return skill_actor(condition(feat, code)).sample(generator), code
+    def policy(
+        self, skill_actor: nn.Module, steps: int, rows: int, generator: torch.Generator | None
+    ) -> Policy:
+        """What acts in imagination: a code drawn in every state, and the skill policy on it."""
+        device = next(self.parameters()).device
+        uniform = torch.rand(steps, rows, generator=generator, device=device)
+
+        @torch.no_grad()
+        def choose(step: int, feat: Tensor) -> Tensor:
+            return self.selector.actor(feat).transform(uniform[step])
+
+        return Policy(skill_actor, choose)
 
     def losses(
         self, trajectory: Trajectory, reward: Tensor

@@ -11,7 +11,7 @@ from choreo.agent import Agent
 from choreo.errors import UsageError
 from choreo.evaluation.episode import Episode
 from choreo.evaluation.windows import Window, to_batch
-from choreo.nn import one_hot_straight_through
+from choreo.nn import one_hot_straight_through, uniform_for
 from choreo.world_model import State
 
 SEEN = 5  # steps that the model sees of an open-loop video [ours; DreamerV2's videos]
@@ -33,7 +33,7 @@ def code_pictures(agent: Agent, generator: torch.Generator | None = None) -> np.
         likeliest = torch.nn.functional.one_hot(logit.argmax(-1), logit.shape[-1])
         stoch = likeliest.to(logit.dtype)
     else:
-        stoch = one_hot_straight_through(logit, generator)
+        stoch = one_hot_straight_through(logit, uniform_for(logit, generator))
     return _drawn(agent, model.decode(State(deter, stoch, logit).feat))
 
 

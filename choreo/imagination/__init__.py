@@ -2,11 +2,13 @@
 
 from choreo.imagination.actor_critic import ActorCritic, ImaginationConfig
 from choreo.imagination.returns import discount_weights, lambda_return
-from choreo.imagination.rollout import Trajectory, imagine
+from choreo.imagination.rollout import Noise, Policy, Trajectory, imagine
 
 __all__ = [
     "ActorCritic",
     "ImaginationConfig",
+    "Noise",
+    "Policy",
     "Trajectory",
     "discount_weights",
     "imagine",

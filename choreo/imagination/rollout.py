@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from choreo.imagination.actor_critic import condition
 from choreo.imagination.returns import discount_weights
 from choreo.world_model.rssm import RSSM, State
 
@@ -30,34 +31,63 @@ class Trajectory:
     weight: Tensor
 
 
-Decide = Callable[[Tensor], tuple[Tensor, Tensor | None]]
-"""Maps detached features (N, F) to actions (N, A) and, where there is one, the code chosen."""
+@dataclass(frozen=True)
+class Policy:
+    """What acts in imagination: an actor on detached features and, where there is one, a code.
+
+    `actor` maps (N, F + codes) to a distribution that samples from standard normal noise;
+    `choose` maps the step and its features (N, F) to codes (N, codes), without gradient.
+    """
+
+    actor: nn.Module
+    choose: Callable[[int, Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Everything random in H steps of imagination, drawn at once.
+
+    action (H, N, A) standard normal; state (H, N, V) uniform, one number for each variable.
+    """
+
+    action: Tensor
+    state: Tensor
+
+    @staticmethod
+    def draw(rssm: RSSM, num: int, horizon: int, generator: torch.Generator | None) -> "Noise":
+        """Noise for `num` trajectories, where the model is."""
+        device = rssm.input.weight.device
+        shape = (horizon, num)
+        normal = torch.randn(*shape, rssm.actions, generator=generator, device=device)
+        uniform = torch.rand(*shape, rssm.variables, generator=generator, device=device)
+        return Noise(normal, uniform)
 
 
 def imagine(
     rssm: RSSM,
     start: State,
     is_terminal: Tensor,
-    decide: Decide,
-    horizon: int,
+    policy: Policy,
+    noise: Noise,
     gamma: float,
-    generator: torch.Generator | None = None,
 ) -> Trajectory:
-    """Roll the prior `horizon` steps forward from `start` (N, ...), paper section 2.
+    """Roll the prior forward from `start` (N, ...), a step for each of the noise, paper section 2.
 
     The discount is the constant gamma, but zero in a start state that ended its episode
     (`is_terminal`, (N,)): nothing that is imagined after it counts.
     """
     state, feat = start, start.feat
     feats, actions, choices = [feat], [], []
-    for _ in range(horizon):
-        action, choice = decide(feat.detach())
-        state = rssm.imagine_step(state, action, generator)
+    for step, (normal, uniform) in enumerate(zip(noise.action, noise.state, strict=True)):
+        inputs = feat.detach()
+        if policy.choose is not None:
+            choices.append(policy.choose(step, inputs))
+            inputs = condition(inputs, choices[-1])
+        action = policy.actor(inputs).transform(normal)
+        state = rssm.prior_step(state, action, uniform)
         feat = state.feat
         feats.append(feat)
         actions.append(action)
-        if choice is not None:
-            choices.append(choice)
     all_feats = torch.stack(feats)
     discount = torch.full_like(all_feats[..., 0], gamma)
     discount[0] *= (~is_terminal).to(discount.dtype)

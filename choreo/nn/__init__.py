@@ -1,7 +1,7 @@
 """Layers, distributions, the optimiser and the reward normaliser shared by every network."""
 
 from choreo.nn.distributions import OneHot, TruncatedNormal, gaussian_log_prob
-from choreo.nn.layers import MLP, module_name, one_hot_straight_through
+from choreo.nn.layers import MLP, module_name, one_hot_straight_through, uniform_for
 from choreo.nn.normalize import RunningMagnitude
 from choreo.nn.optim import Optimizer, OptimizerConfig, frozen
 
@@ -16,4 +16,5 @@ __all__ = [
     "gaussian_log_prob",
     "module_name",
     "one_hot_straight_through",
+    "uniform_for",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from choreo.nn.layers import one_hot_straight_through
+from choreo.nn.layers import one_hot_straight_through, uniform_for
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -34,8 +34,14 @@ class TruncatedNormal:
         return TruncatedNormal(torch.tanh(mean), 2 * torch.sigmoid(std / 2) + min_std)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Reparameterised sample, clamped to +-(1 - 1e-6) with the gradient of the identity."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        """Sample, (..., actions), with the reparameterised gradient."""
+        return self.transform(torch.empty_like(self.mean).normal_(generator=generator))
+
+    def transform(self, noise: Tensor) -> Tensor:
+        """The sample that standard normal noise (..., actions) makes.
+
+        Clamped to +-(1 - 1e-6) with the gradient of the identity.
+        """
         raw = self.mean + self.std * noise
         return raw + (raw.clamp(-1 + 1e-6, 1 - 1e-6) - raw).detach()
 
@@ -61,7 +67,11 @@ class OneHot:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One-hot sample, (..., codes), with the straight-through gradient."""
-        return one_hot_straight_through(self.logit, generator)
+        return self.transform(uniform_for(self.logit, generator))
+
+    def transform(self, uniform: Tensor) -> Tensor:
+        """The sample that uniform numbers (...) pick."""
+        return one_hot_straight_through(self.logit, uniform)
 
     def mode(self) -> Tensor:
         """One-hot vector of the likeliest code, (..., codes)."""

@@ -74,12 +74,16 @@ class _StraightThroughSample(torch.autograd.Function):
         return torch.ops.aten._softmax_backward_data(grads[0], probs, -1, probs.dtype), None
 
 
-def one_hot_straight_through(logit: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def one_hot_straight_through(logit: Tensor, uniform: Tensor) -> Tensor:
     """Sample one-hot vectors over the last axis of `logit` with the gradient of the probabilities.
 
-    Inverts the cumulative distribution at one uniform number per variable. Source: paper section 2
-    (DreamerV2's straight-through estimator).
+    Inverts the cumulative distribution at one uniform number per variable, (...). Source: paper
+    section 2 (DreamerV2's straight-through estimator).
     """
-    shape, device = logit.shape[:-1], logit.device
-    uniform = torch.rand(shape, generator=generator, device=device, dtype=logit.dtype)
     return _StraightThroughSample.apply(logit, uniform)  # pyright: ignore[reportReturnType]
+
+
+def uniform_for(logit: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One uniform number for every variable of `logit` (..., C), (...)."""
+    shape, device = logit.shape[:-1], logit.device
+    return torch.rand(shape, generator=generator, device=device, dtype=logit.dtype)

@@ -86,7 +86,8 @@ class RSSM(nn.Module):
         self, actions: int, embed: int, deter: int, hidden: int, variables: int, classes: int
     ) -> None:
         super().__init__()
-        self.deter, self.variables, self.classes = deter, variables, classes
+        self.actions, self.deter = actions, deter
+        self.variables, self.classes = variables, classes
         self.feat_size = variables * classes + deter
         logits = variables * classes
         self.input = nn.Linear(logits + actions, hidden)
@@ -116,10 +117,18 @@ class RSSM(nn.Module):
         self, state: State, action: Tensor, generator: torch.Generator | None = None
     ) -> State:
         """One step of the prior from `state` under `action` (N, A)."""
+        return self.prior_step(state, action, self._uniform((len(action),), generator))
+
+    def prior_step(self, state: State, action: Tensor, uniform: Tensor) -> State:
+        """The same, sampled at uniform numbers (N, V)."""
         inputs = torch.cat([state.stoch.flatten(-2), action], -1)
         deter = self.cell(F.elu_(self.input(inputs)), state.deter)
         logit = self.prior_logits(deter)
-        return State(deter, one_hot_straight_through(logit, generator), logit)
+        return State(deter, one_hot_straight_through(logit, uniform), logit)
+
+    def _uniform(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        device = self.input.weight.device
+        return torch.rand(*shape, self.variables, generator=generator, device=device)
 
     def observe_step(
         self,
@@ -136,7 +145,8 @@ class RSSM(nn.Module):
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         action_part, embed_part = self._action_part(action * keep), self._embed_part(embed)
         weights = self._recurrent_weights()
-        return self._observe_step(state, action_part, embed_part, keep, weights, generator)
+        uniform = self._uniform((len(action),), generator)
+        return self._observe_step(state, action_part, embed_part, keep, weights, uniform)
 
     def observe(
         self,
@@ -154,9 +164,11 @@ class RSSM(nn.Module):
         embeds = self._embed_part(embed).unbind(1)
         actions = self._action_part(action * keep).unbind(1)
         weights = self._recurrent_weights()
+        uniforms = self._uniform((embed.shape[1], embed.shape[0]), generator)
         state, states = self.initial(embed.shape[0]), []
-        for action_part, embed_part, keep_t in zip(actions, embeds, keep.unbind(1), strict=True):
-            state = self._observe_step(state, action_part, embed_part, keep_t, weights, generator)
+        for inputs in zip(actions, embeds, keep.unbind(1), uniforms, strict=True):
+            action_part, embed_part, keep_t, uniform = inputs
+            state = self._observe_step(state, action_part, embed_part, keep_t, weights, uniform)
             states.append(state)
         posterior = stack_states(states, 1)
         return posterior, self.prior_logits(posterior.deter)
@@ -168,12 +180,12 @@ class RSSM(nn.Module):
         embed_part: Tensor,
         keep: Tensor,
         weights: tuple[Tensor, Tensor],
-        generator: torch.Generator | None,
+        uniform: Tensor,
     ) -> State:
         hidden = F.linear(state.stoch.flatten(-2) * keep, weights[0]) + action_part
         deter = self.cell(F.elu_(hidden), state.deter * keep)
         logit = self._posterior_logits(deter, embed_part, weights[1])
-        return State(deter, one_hot_straight_through(logit, generator), logit)
+        return State(deter, one_hot_straight_through(logit, uniform), logit)
 
     # A linear map of [x, y] is the sum of a map of x and a map of y: the parts that do not depend
     # on the recurrence are computed for all steps at once.

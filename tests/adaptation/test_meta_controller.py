@@ -10,16 +10,14 @@ from choreo.nn import TruncatedNormal
 FEATURES, CODES, HORIZON, ROWS = 5, 3, 4, 6
 
 
-class Recorder(nn.Module):
-    """A skill policy that notes what it sees."""
+class Simple(nn.Module):
+    """A skill policy that does what the first features say."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(()))
-        self.seen: list[torch.Tensor] = []
 
     def forward(self, x: torch.Tensor) -> TruncatedNormal:
-        self.seen.append(x)
         return TruncatedNormal(self.gain * x[:, :2], torch.full_like(x[:, :2], 0.1))
 
 
@@ -41,13 +39,14 @@ def imagined(choice: bool = True) -> Trajectory:
     return Trajectory(feat, feat, action, codes if choice else None, discount, weight)
 
 
-def test_the_skill_policy_acts_on_the_code_that_was_chosen() -> None:
-    skill, feat = Recorder(), torch.randn(ROWS, FEATURES)
-    action, code = controller().decide(skill, feat, torch.Generator().manual_seed(0))
-    assert torch.equal(skill.seen[0], torch.cat([feat, code], -1))
-    assert code.sum(-1).tolist() == [1] * ROWS and not code.requires_grad
-    (gradient,) = torch.autograd.grad(action.sum(), skill.gain)
-    assert gradient != 0
+def test_a_code_is_drawn_for_every_row_of_every_step() -> None:
+    skill, feat = Simple(), torch.randn(ROWS, FEATURES)
+    policy = controller().policy(skill, HORIZON, ROWS, torch.Generator().manual_seed(0))
+    assert policy.actor is skill and policy.choose is not None
+    first, second = (policy.choose(step, feat) for step in (0, 1))
+    for code in (first, second):
+        assert code.sum(-1).tolist() == [1] * ROWS and not code.requires_grad
+    assert not torch.equal(first, second), "every step has its own chance"
 
 
 def test_codes_follow_the_selector() -> None:
@@ -58,7 +57,9 @@ def test_codes_follow_the_selector() -> None:
     with torch.no_grad():
         head.weight.zero_()
         head.bias.copy_(torch.tensor([0.0, 50.0, 0.0]))
-    _, code = meta.decide(Recorder(), torch.randn(ROWS, FEATURES), None)
+    choose = meta.policy(Simple(), HORIZON, ROWS, None).choose
+    assert choose is not None
+    code = choose(0, torch.randn(ROWS, FEATURES))
     assert code.argmax(-1).tolist() == [1] * ROWS
 
 

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
-from choreo.imagination import Trajectory, imagine
+from choreo.imagination import Noise, Policy, Trajectory, imagine
 from choreo.world_model import RSSM, State
 
 HORIZON, GAMMA = 3, 0.9
@@ -19,11 +22,34 @@ def make_start(rssm: RSSM, num: int = 4) -> State:
     return rssm.observe(embed, action, first, generator)[0].flatten().detach()
 
 
-def roll(rssm: RSSM, start: State, decide, terminal: list[int] | None = None) -> Trajectory:  # noqa: ANN001
+class Fixed(nn.Module):
+    """An actor that is a function of what it sees; its action is not random."""
+
+    def __init__(self, act: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.act = act
+
+    def forward(self, x: torch.Tensor) -> "Fixed":
+        self.action = self.act(x)
+        return self
+
+    def transform(self, noise: torch.Tensor) -> torch.Tensor:
+        assert noise.shape == self.action.shape
+        return self.action
+
+
+def draw(rssm: RSSM, num: int) -> Noise:
+    return Noise.draw(rssm, num, HORIZON, torch.Generator().manual_seed(2))
+
+
+def roll(rssm: RSSM, start: State, policy: Policy, terminal: list[int] | None = None) -> Trajectory:
     is_terminal = torch.zeros(len(start.deter), dtype=torch.bool)
     is_terminal[terminal or []] = True
-    generator = torch.Generator().manual_seed(2)
-    return imagine(rssm, start, is_terminal, decide, HORIZON, GAMMA, generator)
+    return imagine(rssm, start, is_terminal, policy, draw(rssm, len(is_terminal)), GAMMA)
+
+
+def still() -> Policy:
+    return Policy(Fixed(lambda feat: torch.zeros(len(feat), 2)))
 
 
 def test_action_t_leads_from_state_t_to_state_t_plus_1() -> None:
@@ -31,19 +57,22 @@ def test_action_t_leads_from_state_t_to_state_t_plus_1() -> None:
     start = make_start(rssm)
     seen = []
 
-    def decide(feat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        seen.append(feat)
-        code = torch.full((len(feat), 1), float(len(seen)))
-        return torch.tanh(feat[:, :2] + len(seen)), code
+    def choose(step: int, feat: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(feat), 1), float(step + 1))
 
-    found = roll(rssm, start, decide)
-    generator, state = torch.Generator().manual_seed(2), start
+    def act(inputs: torch.Tensor) -> torch.Tensor:
+        seen.append(inputs)
+        return torch.tanh(inputs[:, :2] + inputs[:, -1:])
+
+    found = roll(rssm, start, Policy(Fixed(act), choose))
+    noise, state = draw(rssm, len(start.deter)), start
     for t in range(HORIZON):
         assert torch.equal(found.feat[t], state.feat)
-        assert torch.equal(seen[t], state.feat), "the policy sees the state it acts in"
+        assert torch.equal(seen[t][:, :-1], state.feat), "the policy sees the state it acts in"
+        assert (seen[t][:, -1] == t + 1).all(), "and the code that was chosen there"
         action = torch.tanh(state.feat[:, :2] + t + 1)
         assert torch.equal(found.action[t], action)
-        state = rssm.imagine_step(state, action, generator)
+        state = rssm.prior_step(state, action, noise.state[t])
     assert torch.equal(found.feat[HORIZON], state.feat)
     assert torch.equal(found.deter[0], start.deter)
     assert found.choice is not None and found.choice[:, 0, 0].tolist() == [1, 2, 3]
@@ -51,14 +80,14 @@ def test_action_t_leads_from_state_t_to_state_t_plus_1() -> None:
 
 def test_no_choice_without_codes() -> None:
     rssm = make_rssm()
-    found = roll(rssm, make_start(rssm), lambda feat: (torch.zeros(len(feat), 2), None))
+    found = roll(rssm, make_start(rssm), still())
     assert found.choice is None
 
 
 def test_only_what_follows_a_terminal_start_is_discounted_away() -> None:
     rssm = make_rssm()
     start = make_start(rssm)
-    found = roll(rssm, start, lambda feat: (torch.zeros(len(feat), 2), None), terminal=[2])
+    found = roll(rssm, start, still(), terminal=[2])
     assert found.discount[:, 0].tolist() == pytest.approx([GAMMA] * (HORIZON + 1))
     assert found.discount[:, 2].tolist() == pytest.approx([0] + [GAMMA] * HORIZON)
     assert found.weight[:, 0].tolist() == pytest.approx([1, 0.9, 0.81, 0.729])
@@ -69,11 +98,11 @@ def test_the_policy_sees_detached_features_and_its_gradient_goes_through_the_dyn
     rssm = make_rssm()
     start, gain = make_start(rssm), torch.ones((), requires_grad=True)
 
-    def decide(feat: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def act(feat: torch.Tensor) -> torch.Tensor:
         assert not feat.requires_grad
-        return gain * torch.tanh(feat[:, -2:]), None
+        return gain * torch.tanh(feat[:, -2:])
 
-    found = roll(rssm, start, decide)
+    found = roll(rssm, start, Policy(Fixed(act)))
     for t, feat in enumerate(found.feat):
         if t == 0:
             assert not feat.requires_grad or not has_gradient(feat, gain)

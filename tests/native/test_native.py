@@ -15,7 +15,7 @@ from torch import Tensor
 
 from choreo import native
 from choreo.native import build
-from choreo.nn import one_hot_straight_through
+from choreo.nn import one_hot_straight_through, uniform_for
 from choreo.skills import entropy_reward
 from choreo.world_model.rssm import LayerNormGRU
 
@@ -49,9 +49,10 @@ def test_entropy_reward(particles: int, size: int, neighbours: int, seed: int) -
 def test_samples_and_their_gradient(rows: int, classes: int, scale: float, seed: int) -> None:
     logit = (scale * numbers(rows, 3, classes, seed=seed)).requires_grad_()
     grad = numbers(rows, 3, classes, seed=seed + 1)
+    uniform = uniform_for(logit, torch.Generator().manual_seed(seed))
 
     def sampled() -> Tensor:
-        sample = one_hot_straight_through(logit, torch.Generator().manual_seed(seed))
+        sample = one_hot_straight_through(logit, uniform)
         (gradient,) = torch.autograd.grad(sample, logit, grad)
         return torch.stack([sample.detach(), gradient])
 
@@ -133,8 +134,9 @@ def test_the_library_is_built_once_into_the_cache(
 
 def test_nan_is_not_hidden_by_a_sample() -> None:
     logit = torch.tensor([[0.0, float("nan")], [0.0, 1.0]])
+    uniform = uniform_for(logit)
     for sample in (
-        one_hot_straight_through(logit),
-        plain(lambda: one_hot_straight_through(logit)),
+        one_hot_straight_through(logit, uniform),
+        plain(lambda: one_hot_straight_through(logit, uniform)),
     ):
         assert sample[0].isnan().all() and sample[1].sum() == 1
