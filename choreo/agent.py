@@ -14,7 +14,8 @@ from choreo.envs.spaces import EnvSpec
 from choreo.errors import CheckpointError, EnvironmentMismatch, NotFinite, UsageError
 from choreo.exploration import ExplorationConfig, make_intrinsic_reward
 from choreo.imagination import ActorCritic, ImaginationConfig
-from choreo.imagination.actor_critic import condition, one_hot
+from choreo.imagination.actor_critic import one_hot
+from choreo.nn import condition
 from choreo.record import checkpoint
 from choreo.skills import SkillConfig, SkillSpace
 from choreo.world_model import ModelConfig, State, WorldModel

@@ -14,8 +14,15 @@ from torch import Tensor, nn
 from choreo.agent import Agent
 from choreo.exploration import Replayed
 from choreo.imagination import ActorCritic, Noise, Policy, Trajectory, imagine
-from choreo.imagination.actor_critic import condition, one_hot
-from choreo.nn import Optimizer, OptimizerConfig, RunningMagnitude, frozen
+from choreo.imagination.actor_critic import one_hot
+from choreo.nn import (
+    Inputs,
+    Optimizer,
+    OptimizerConfig,
+    RunningMagnitude,
+    condition,
+    frozen,
+)
 from choreo.skills import code_reward, entropy_reward
 from choreo.world_model import Batch, State
 from choreo.world_model.model import ModelOutput
@@ -294,7 +301,7 @@ def improve(
     actor_critic: ActorCritic,
     optimizers: Mapping[str, Optimizer],
     trajectory: Trajectory,
-    inputs: Tensor,
+    inputs: Inputs,
     reward: Tensor,
 ) -> Metrics:
     """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""

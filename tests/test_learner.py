@@ -5,10 +5,11 @@ import pytest
 import torch
 from toy_agents import CONFIG, changed, copies, toy_agent, toy_batch
 
+from choreo import learner as learner_module
 from choreo.agent import Agent, Parts
 from choreo.exploration import ExplorationConfig
 from choreo.exploration.base import ExplorationKind
-from choreo.imagination import ActorCritic
+from choreo.imagination import ActorCritic, Trajectory
 from choreo.learner import Learner, Update, adaptation_learner, pretraining_learner
 from choreo.nn import OptimizerConfig
 
@@ -151,16 +152,19 @@ def test_codes_are_checked_after_every_fourth_update() -> None:
     assert all(count == 0 for n, count in enumerate(resampled, 1) if n % 4)
 
 
-def test_a_trajectory_keeps_one_code_for_its_whole_length() -> None:
-    agent, seen = toy_agent(), []
-    hook = agent.skill_policy.actor.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0][:, -agent.num_skills :])
-    )
-    make("pretraining", agent).update(toy_batch(batch=20))
-    hook.remove()
-    assert len(seen) == CONFIG.imagination.horizon
-    assert all(torch.equal(codes, seen[0]) for codes in seen)
-    assert seen[0].sum(-1).eq(1).all() and (seen[0].sum(0) > 0).all()
+def test_a_trajectory_keeps_one_code_for_its_whole_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    imagine, seen = learner_module.imagine, []
+
+    def spy(*arguments) -> Trajectory:  # noqa: ANN002
+        seen.append(imagine(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(learner_module, "imagine", spy)
+    make("pretraining").update(toy_batch(batch=20))
+    explorer, skills = seen
+    assert explorer.choice is None and len(skills.choice) == CONFIG.imagination.horizon
+    assert all(torch.equal(codes, skills.choice[0]) for codes in skills.choice)
+    assert skills.choice[0].sum(-1).eq(1).all() and (skills.choice[0].sum(0) > 0).all()
 
 
 def test_skill_reward_is_the_sum_of_both_terms_over_all_imagined_states() -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from choreo.imagination import ActorCritic, ImaginationConfig, Policy, Trajectory
+from choreo.nn import Inputs
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class MetaController(nn.Module):
         uniform = torch.rand(steps, rows, generator=generator, device=device)
 
         @torch.no_grad()
-        def choose(step: int, feat: Tensor) -> Tensor:
+        def choose(step: int, feat: Inputs) -> Tensor:
             return self.selector.actor(feat).transform(uniform[step])
 
         return Policy(skill_actor, choose)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from choreo.exploration.base import ExplorationConfig, IntrinsicReward, Replayed
 from choreo.imagination.rollout import Trajectory
-from choreo.nn import MLP
+from choreo.nn import MLP, condition
 
 
 class Plan2Explore(IntrinsicReward):
@@ -27,7 +27,7 @@ class Plan2Explore(IntrinsicReward):
 
     def reward(self, trajectory: Trajectory) -> Tensor:
         """Disagreement about each state from the one before; 0 in start states."""
-        inputs = torch.cat([trajectory.feat[:-1], trajectory.action], -1)
+        inputs = condition(trajectory.feat[:-1], trajectory.action)
         predictions = torch.stack([member(inputs) for member in self.members])
         disagreement = predictions.var(0).mean(-1)
         return torch.cat([torch.zeros_like(disagreement[:1]), disagreement])

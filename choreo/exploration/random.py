@@ -15,4 +15,4 @@ class RandomActions(IntrinsicReward):
         return replayed.kl.new_zeros(())
 
     def reward(self, trajectory: Trajectory) -> Tensor:
-        return trajectory.feat.new_zeros(trajectory.feat.shape[:-1])
+        return trajectory.deter.new_zeros(trajectory.deter.shape[:-1])

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from choreo.exploration.base import ExplorationConfig, IntrinsicReward, Replayed
 from choreo.imagination.rollout import Trajectory
-from choreo.nn import MLP
+from choreo.nn import MLP, Inputs
 
 
 class RandomNetworkDistillation(IntrinsicReward):
@@ -26,5 +26,5 @@ class RandomNetworkDistillation(IntrinsicReward):
     def reward(self, trajectory: Trajectory) -> Tensor:
         return self._error(trajectory.feat)
 
-    def _error(self, feat: Tensor) -> Tensor:
+    def _error(self, feat: Inputs) -> Tensor:
         return (self.predictor(feat) - self.target(feat)).square().mean(-1)

@@ -2,7 +2,8 @@
 
 from choreo.imagination.actor_critic import ActorCritic, ImaginationConfig
 from choreo.imagination.returns import discount_weights, lambda_return
-from choreo.imagination.rollout import Noise, Policy, Trajectory, imagine
+from choreo.imagination.rollout import imagine
+from choreo.imagination.trajectory import Noise, Policy, Trajectory
 
 __all__ = [
     "ActorCritic",

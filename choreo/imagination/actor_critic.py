@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from choreo.imagination.returns import lambda_return
-from choreo.nn import MLP, OneHot, TruncatedNormal, gaussian_log_prob
+from choreo.nn import MLP, Inputs, OneHot, TruncatedNormal, gaussian_log_prob
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class ContinuousActor(nn.Module):
         self.std = nn.Linear(config.units, actions)
         self.min_std = config.min_std
 
-    def forward(self, x: Tensor) -> TruncatedNormal:
-        x = self.trunk(x)
-        return TruncatedNormal.from_outputs(self.mean(x), self.std(x), self.min_std)
+    def forward(self, x: Inputs) -> TruncatedNormal:
+        y = self.trunk(x)
+        return TruncatedNormal.from_outputs(self.mean(y), self.std(y), self.min_std)
 
 
 class CodeActor(nn.Module):
@@ -59,7 +59,7 @@ class CodeActor(nn.Module):
         super().__init__()
         self.logit = MLP(inputs, codes, config.layers, config.units)
 
-    def forward(self, x: Tensor) -> OneHot:
+    def forward(self, x: Inputs) -> OneHot:
         return OneHot(self.logit(x))
 
 
@@ -91,7 +91,7 @@ class ActorCritic(nn.Module):
         self.slow_critic.load_state_dict(self.critic.state_dict())
         self.slow_critic.requires_grad_(False)
 
-    def target(self, inputs: Tensor, reward: Tensor, discount: Tensor) -> tuple[Tensor, Tensor]:
+    def target(self, inputs: Inputs, reward: Tensor, discount: Tensor) -> tuple[Tensor, Tensor]:
         """Lambda-returns (H, N) and slow values (H + 1, N) of inputs (H + 1, N, F)."""
         value = self.slow_critic(inputs).squeeze(-1)
         c = self.config
@@ -99,7 +99,7 @@ class ActorCritic(nn.Module):
         return returns, value
 
     def actor_loss(
-        self, inputs: Tensor, action: Tensor, target: Tensor, value: Tensor, weight: Tensor
+        self, inputs: Inputs, action: Tensor, target: Tensor, value: Tensor, weight: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the policy on inputs (H + 1, N, F), actions (H, N, A), targets (H, N).
 
@@ -120,7 +120,7 @@ class ActorCritic(nn.Module):
         return -(weight * objective).mean(), metrics
 
     def critic_loss(
-        self, inputs: Tensor, target: Tensor, weight: Tensor
+        self, inputs: Inputs, target: Tensor, weight: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Unit-variance Gaussian regression on the stopped target, (H, N)."""
         mean = self.critic(inputs[:-1].detach())
@@ -132,11 +132,6 @@ class ActorCritic(nn.Module):
         """Copy the critic into the slow critic on update 0 and every `slow_every` ones."""
         if update % self.config.slow_every == 0:
             self.slow_critic.load_state_dict(self.critic.state_dict())
-
-
-def condition(feat: Tensor, code: Tensor) -> Tensor:
-    """Append codes (N, K) or (..., N, K) to features (..., N, F)."""
-    return torch.cat([feat, code.expand(*feat.shape[:-1], code.shape[-1])], -1)
 
 
 def one_hot(index: Tensor, size: int) -> Tensor:

@@ -6,6 +6,7 @@ holds the plain version; `usable` says whether the native one may be taken.
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,12 +14,19 @@ from torch import Tensor
 from choreo.native.build import library
 
 __all__ = [
+    "action",
+    "action_backward",
+    "add_rows",
+    "elu_",
+    "elu_backward_",
     "gates",
     "gates_backward",
     "library",
+    "pick",
     "sample",
     "show_tile",
     "softmax_backward",
+    "sum_rows",
     "usable",
 ]
 
@@ -26,19 +34,69 @@ __all__ = [
 def usable(*tensors: Tensor) -> bool:
     """Whether these tensors can go to the kernels: float32, on the CPU, and a compiler is there."""
     fit = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    return fit and library() is not None
+    return fit and not torch.compiler.is_compiling() and library() is not None
 
 
-def _call(name: str, *arguments: Tensor | int) -> None:
-    """Call a kernel: tensors go as pointers to their data, integers as C longs."""
+_functions: dict[str, Any] = {}  # kernels that have been called, with their types declared
+
+
+def _call(name: str, *arguments: Tensor | int | None) -> None:
+    """Call a kernel: tensors go as pointers to their data, integers as C longs, None as null."""
+    function = _functions.get(name) or _declared(name, arguments)
+    function(
+        *(a if a is None or type(a) is int else a.data_ptr() for a in arguments)  # pyright: ignore
+    )
+
+
+def _declared(name: str, arguments: Sequence[Tensor | int | None]) -> Any:
     kernels = library()
     assert kernels is not None, "ask `usable` first"
-    kernels[name](
-        *(
-            ctypes.c_long(a) if isinstance(a, int) else ctypes.c_void_p(a.data_ptr())
-            for a in arguments
-        )
-    )
+    function = kernels[name]
+    function.argtypes = [
+        ctypes.c_long if isinstance(a, int) else ctypes.c_void_p for a in arguments
+    ]
+    function.restype = None
+    return _functions.setdefault(name, function)
+
+
+def elu_(x: Tensor) -> Tensor:
+    """ELU in place; returns x."""
+    _call("choreo_elu", x, x.numel())
+    return x
+
+
+def elu_backward_(grad: Tensor, y: Tensor) -> Tensor:
+    """Turn the gradient of y = elu(x) into that of x, in place; returns it."""
+    _call("choreo_elu_backward", y, grad, y.numel())
+    return grad
+
+
+def add_rows(out: Tensor, index: Tensor, table: Tensor, activate: bool) -> Tensor:
+    """Add to `out` (N, U) the rows of `table` (any, U) named by int32 `index` (N, V); then ELU."""
+    rows, variables = index.shape
+    _call("choreo_add_rows", index, rows, variables, table, out.shape[1], out, int(activate))
+    return out
+
+
+def sum_rows(grad: Tensor, index: Tensor, size: int) -> Tensor:
+    """Gradient of the table above, (size, U), from the gradient (N, U) of its sums."""
+    rows, variables = index.shape
+    sums = grad.new_zeros(size, grad.shape[1])
+    _call("choreo_sum_rows", index, rows, variables, grad, grad.shape[1], sums)
+    return sums
+
+
+def action(raw: Tensor, noise: Tensor, min_std: float, out: Tensor) -> Tensor:
+    """Clamped actions (N, A) of raw means and deviations (N, 2 A), as TruncatedNormal's."""
+    _call("choreo_action", raw, noise, *noise.shape, torch.tensor(min_std), out)
+    return out
+
+
+def action_backward(grad: Tensor, raw: Tensor, noise: Tensor) -> Tensor:
+    """Gradient of `action` with respect to raw, (N, 2 A)."""
+    out = torch.empty_like(raw)
+    _call("choreo_action_backward", grad, raw, noise, *noise.shape, out)
+    return out
 
 
 def show_tile(
@@ -58,41 +116,63 @@ def show_tile(
 
 def sample(logit: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities and one-hot samples of logits (..., C) at uniform numbers (...)."""
-    logit = logit.contiguous()
+    logit, uniform = logit.contiguous(), uniform.contiguous()
     probs, one_hot = torch.empty_like(logit), torch.empty_like(logit)
-    _call("choreo_sample", logit, uniform, uniform.numel(), logit.shape[-1], probs, one_hot)
+    shape = (uniform.numel(), logit.shape[-1], 1)
+    _call("choreo_sample", logit, uniform, *shape, probs, one_hot, None)
     return probs, one_hot
 
 
-def softmax_backward(grad: Tensor, probs: Tensor) -> Tensor:
-    """Gradient of a softmax with output `probs` (..., C)."""
+def pick(logit: Tensor, uniform: Tensor, probs: Tensor, places: Tensor) -> None:
+    """Fill in probabilities (N, V * C) and the places of ones (N, V) int32 in them.
+
+    For logits (N, V * C) at uniform numbers (N, V).
+    """
+    variables, classes = uniform.shape[1], logit.shape[1] // uniform.shape[1]
+    shape = (uniform.numel(), classes, variables)
+    _call("choreo_sample", logit, uniform, *shape, probs, None, places)
+
+
+def softmax_backward(grad: Tensor, probs: Tensor, classes: int | None = None) -> Tensor:
+    """Gradient of a softmax with output `probs`, over the last axis or groups of `classes`."""
     grad, out = grad.contiguous(), torch.empty_like(probs)
-    classes = probs.shape[-1]
+    classes = classes or probs.shape[-1]
     rows = probs.numel() // classes
     _call("choreo_softmax_backward", grad, probs, rows, classes, out)
     return out
 
 
 def gates(
-    x: Tensor, weight: Tensor, bias: Tensor, deter: Tensor
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Next h (N, D) from gates (N, 3 D) and h (N, D); and the mean and 1 / deviation of rows."""
-    rows, size = deter.shape
-    mean, rstd, new = x.new_empty(rows), x.new_empty(rows), torch.empty_like(deter)
-    _call("choreo_gates", x, weight, bias, deter, rows, size, mean, rstd, new)
-    return new, (mean, rstd)
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    deter: Tensor,
+    out: Tensor,
+    statistics: Sequence[Tensor],
+) -> Tensor:
+    """Fill in and return the next h (N, D) from gates (N, 3 D) and h (N, D).
+
+    `statistics` are filled with the mean and 1 / deviation of every row, both (N,).
+    """
+    _call("choreo_gates", x, weight, bias, deter, *deter.shape, *statistics, out)
+    return out
 
 
 def gates_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor, deter: Tensor, rows: Sequence[Tensor]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of `gates` with respect to x, weight, bias and h."""
-    outputs = torch.empty_like(x), torch.empty_like(deter)
-    sums = torch.zeros_like(weight), torch.zeros_like(bias)
-    shape = deter.shape
-    _call(
-        "choreo_gates_backward",
-        *(grad.contiguous(), x, weight, bias, deter, *rows),
-        *(shape[0], shape[1], *outputs, *sums),
-    )
-    return outputs[0], sums[0], sums[1], outputs[1]
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    deter: Tensor,
+    statistics: Sequence[Tensor],
+    sums: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of `gates` with respect to x and h.
+
+    Those of weight and bias, where wanted, are added to `sums`.
+    """
+    to_x, to_deter = torch.empty_like(x), torch.empty_like(deter)
+    inputs = (grad.contiguous(), x, weight, bias, deter, *statistics)
+    outputs = (to_x, to_deter, *(sums or (None, None)))
+    _call("choreo_gates_backward", *inputs, *deter.shape, *outputs)
+    return to_x, to_deter

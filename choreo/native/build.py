@@ -20,7 +20,7 @@ SOURCE = Path(__file__).with_name("kernels.c")
 # would change how the whole process treats tiny numbers.
 FLAGS = (
     "-O3", "-march=native", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
-    "-fassociative-math", "-fno-signed-zeros",
+    "-fassociative-math", "-fno-signed-zeros", "-fopenmp",
 )  # fmt: skip
 
 

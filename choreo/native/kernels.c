@@ -1,8 +1,10 @@
-// The few loops of an update that PyTorch cannot fuse on a CPU. float32, rows contiguous; no
-// threads, no state, no libraries. Plain C that a compiler turns into vector instructions.
-// Every function has a PyTorch twin, which is what it must equal; see choreo/native/__init__.py.
+// The few loops of an update that PyTorch cannot fuse on a CPU. float32, rows contiguous; no state,
+// no libraries but the OpenMP threads that PyTorch has started. Plain C that a compiler turns into
+// vector instructions. Every function has a PyTorch twin, which is what it must equal; see
+// choreo/native/__init__.py.
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 typedef const float *restrict Input;  // inputs and outputs never overlap
@@ -28,7 +30,120 @@ static inline float exponential(float x) {  // within 2 units of the last place
 
 static inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
+static inline float elu(float x) { return x > 0.0f ? x : exponential(x) - 1.0f; }
+
 static inline float tangent(float x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
+
+enum { WORTH_A_THREAD = 1 << 17 };  // numbers below which one thread is faster than two
+
+// ---- Layers ------------------------------------------------------------------------------------
+
+// x = elu(x) for n numbers.
+void choreo_elu(float *restrict x, long n) {
+#pragma omp parallel for simd schedule(static) if (parallel : n > WORTH_A_THREAD)
+    for (long i = 0; i < n; i++) x[i] = elu(x[i]);
+}
+
+// grad *= elu'(x), told by y = elu(x), for n numbers.
+void choreo_elu_backward(Input y, float *restrict grad, long n) {
+#pragma omp parallel for simd schedule(static) if (parallel : n > WORTH_A_THREAD)
+    for (long i = 0; i < n; i++) grad[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f;
+}
+
+enum { COLUMNS = 64 };  // columns of a table that stay in the cache: four vectors of sixteen
+
+typedef float Vector __attribute__((vector_size(64), aligned(4), may_alias));
+
+// y (64) += the rows of `table` that `at` (variables) names, these columns of them; then elu.
+static inline void add_block(const int32_t *at, long variables, const float *table, long units,
+                             float *restrict y, int activate) {
+    Vector *out = (Vector *)y;
+    Vector a = out[0], b = out[1], c = out[2], d = out[3];
+    for (long v = 0; v < variables; v++) {
+        const Vector *row = (const Vector *)(table + at[v] * units);
+        a += row[0], b += row[1], c += row[2], d += row[3];
+    }
+    out[0] = a, out[1] = b, out[2] = c, out[3] = d;
+    if (activate)
+        for (int j = 0; j < COLUMNS; j++) y[j] = elu(y[j]);
+}
+
+// The same for the columns that are left over, fewer than 64.
+static inline void add_rest(const int32_t *at, long variables, const float *table, long units,
+                            float *restrict y, long width, int activate) {
+    for (long v = 0; v < variables; v++)
+        for (long j = 0; j < width; j++) y[j] += table[at[v] * units + j];
+    if (activate)
+        for (long j = 0; j < width; j++) y[j] = elu(y[j]);
+}
+
+// out (rows, units) += the rows of `table` (any, units) that `index` (rows, variables) names; then
+// elu. It is the product of one-hot variables and a matrix.
+void choreo_add_rows(const int32_t *restrict index, long rows, long variables, Input table,
+                     long units, float *restrict out, int activate) {
+    long blocks = (units + COLUMNS - 1) / COLUMNS;
+#pragma omp parallel for collapse(2) schedule(static) if (rows * units > WORTH_A_THREAD)
+    for (long block = 0; block < blocks; block++) {
+        for (long i = 0; i < rows; i++) {
+            long from = block * COLUMNS, width = units - from;
+            const int32_t *at = index + i * variables;
+            float *y = out + i * units + from;
+            if (width >= COLUMNS)
+                add_block(at, variables, table + from, units, y, activate);
+            else
+                add_rest(at, variables, table + from, units, y, width, activate);
+        }
+    }
+}
+
+// The gradient of that table: sums (any, units) get the rows of `grad` (rows, units) added.
+void choreo_sum_rows(const int32_t *restrict index, long rows, long variables, Input grad,
+                     long units, float *restrict sums) {
+    long blocks = (units + COLUMNS - 1) / COLUMNS;
+#pragma omp parallel for schedule(dynamic) if (rows * units > WORTH_A_THREAD)
+    for (long block = 0; block < blocks; block++) {
+        long from = block * COLUMNS;
+        long width = units - from < COLUMNS ? units - from : COLUMNS;
+        for (long i = 0; i < rows; i++) {
+            const float *restrict g = grad + i * units + from;
+            for (long v = 0; v < variables; v++) {
+                float *restrict row = sums + index[i * variables + v] * units + from;
+                if (width == COLUMNS)
+                    for (int j = 0; j < COLUMNS; j++) row[j] += g[j];
+                else
+                    for (long j = 0; j < width; j++) row[j] += g[j];
+            }
+        }
+    }
+}
+
+// ---- Actions -----------------------------------------------------------------------------------
+
+// Actions (rows, size) that standard normal noise makes of raw means and deviations (rows, 2 size).
+void choreo_action(Input raw, Input noise, long rows, long size, const float *least, Output action) {
+    for (long i = 0; i < rows; i++) {
+        for (long j = 0; j < size; j++) {
+            float mean = tangent(raw[i * 2 * size + j]);
+            float std = 2.0f * sigmoid(0.5f * raw[i * 2 * size + size + j]) + *least;
+            float x = mean + std * noise[i * size + j];
+            float most = 1.0f - 1e-6f;
+            x = x > most ? most : x;
+            action[i * size + j] = x < -most ? -most : x;
+        }
+    }
+}
+
+// Gradient of that with respect to raw, (rows, 2 size); clamping passes gradients on.
+void choreo_action_backward(Input grad, Input raw, Input noise, long rows, long size, Output out) {
+    for (long i = 0; i < rows; i++) {
+        for (long j = 0; j < size; j++) {
+            float mean = tangent(raw[i * 2 * size + j]);
+            float part = sigmoid(0.5f * raw[i * 2 * size + size + j]), g = grad[i * size + j];
+            out[i * 2 * size + j] = g * (1.0f - mean * mean);
+            out[i * 2 * size + size + j] = g * noise[i * size + j] * part * (1.0f - part);
+        }
+    }
+}
 
 // ---- Nearest neighbours ------------------------------------------------------------------------
 
@@ -85,12 +200,14 @@ void choreo_show_tile(const float *tile, long rows, long cols, int k, float *row
 
 // ---- Samples of categorical variables ----------------------------------------------------------
 
-// Probabilities and one-hot samples of (rows, classes) logits at one uniform number per row.
-void choreo_sample(Input logit, Input uniform, long rows, long classes,
-                   Output probs, Output sample) {
+// Probabilities of (rows, classes) logits and what one uniform number per row picks: one-hot
+// samples, or, where `sample` is absent, the places of their ones among `variables` rows.
+void choreo_sample(Input logit, Input uniform, long rows, long classes, long variables,
+                   Output probs, float *sample, int32_t *places) {
+#pragma omp parallel for schedule(static) if (rows * classes > WORTH_A_THREAD)
     for (long i = 0; i < rows; i++) {
         Input x = logit + i * classes;
-        Output p = probs + i * classes, s = sample + i * classes;
+        Output p = probs + i * classes;
         float top = x[0], total = 0.0f, below = 0.0f;
         for (long j = 1; j < classes; j++) top = x[j] > top ? x[j] : top;
         for (long j = 0; j < classes; j++) p[j] = exponential(x[j] - top);
@@ -102,6 +219,11 @@ void choreo_sample(Input logit, Input uniform, long rows, long classes,
             index += below <= limit;
         }
         for (long j = 0; j < classes; j++) p[j] *= scale;
+        if (!sample) {
+            places[i] = (int32_t)(i % variables * classes + index);
+            continue;
+        }
+        float *restrict s = sample + i * classes;
         float zero = total == total ? 0.0f : total;  // NaN goes on, so that it is found
         for (long j = 0; j < classes; j++) s[j] = zero;
         s[index] = 1.0f + zero;
@@ -111,6 +233,7 @@ void choreo_sample(Input logit, Input uniform, long rows, long classes,
 // Gradient of softmax: p * (g - sum(g * p)).
 void choreo_softmax_backward(Input grad, Input probs, long rows, long classes,
                              Output out) {
+#pragma omp parallel for schedule(static) if (rows * classes > WORTH_A_THREAD)
     for (long i = 0; i < rows; i++) {
         Input g = grad + i * classes, p = probs + i * classes;
         float mean = 0.0f;
@@ -121,61 +244,86 @@ void choreo_softmax_backward(Input grad, Input probs, long rows, long classes,
 
 // ---- The gates of the recurrent cell -----------------------------------------------------------
 
-// LayerNorm of the three gates (rows, 3 * size), then the next h (rows, size). `mean` and `rstd`
-// (rows) are kept for the backward pass.
+// One row: LayerNorm of the three gates x (3 size), then the next h (size).
+static inline void gates_row(Input x, Input h, Input weight, Input bias, long size, float m,
+                             float s, Output next) {
+    Input wr = weight, wc = weight + size, wu = weight + 2 * size;
+    Input br = bias, bc = bias + size, bu = bias + 2 * size;
+    for (long j = 0; j < size; j++) {
+        float reset = sigmoid((x[j] - m) * s * wr[j] + br[j]);
+        float candidate = tangent(reset * ((x[size + j] - m) * s * wc[j] + bc[j]));
+        float update = sigmoid((x[2 * size + j] - m) * s * wu[j] + bu[j] - 1.0f);
+        next[j] = h[j] + update * (candidate - h[j]);
+    }
+}
+
+// Next h (rows, size) from gates (rows, 3 size). `mean` and `rstd` (rows) are kept for the way back.
 void choreo_gates(Input gates, Input weight, Input bias, Input deter,
                   long rows, long size, Output mean, Output rstd, Output next) {
+#pragma omp parallel for schedule(static) if (rows * size > WORTH_A_THREAD / 8)
     for (long i = 0; i < rows; i++) {
-        Input x = gates + i * 3 * size, h = deter + i * size;
+        Input x = gates + i * 3 * size;
         float sum = 0.0f, square = 0.0f;
         for (long j = 0; j < 3 * size; j++) sum += x[j];
         float m = sum / (3 * size);
         for (long j = 0; j < 3 * size; j++) square += (x[j] - m) * (x[j] - m);
         float s = 1.0f / sqrtf(square / (3 * size) + 1e-5f);
         mean[i] = m, rstd[i] = s;
-        const float *wr = weight, *wc = weight + size, *wu = weight + 2 * size;
-        const float *br = bias, *bc = bias + size, *bu = bias + 2 * size;
-        for (long j = 0; j < size; j++) {
-            float reset = sigmoid((x[j] - m) * s * wr[j] + br[j]);
-            float candidate = tangent(reset * ((x[size + j] - m) * s * wc[j] + bc[j]));
-            float update = sigmoid((x[2 * size + j] - m) * s * wu[j] + bu[j] - 1.0f);
-            next[i * size + j] = h[j] + update * (candidate - h[j]);
-        }
+        gates_row(x, deter + i * size, weight, bias, size, m, s, next + i * size);
     }
 }
 
-// Gradients of choreo_gates; those of weight and bias are added to what is there.
-void choreo_gates_backward(Input grad, Input gates, Input weight,
-                           Input bias, Input deter, Input mean,
-                           Input rstd, long rows, long size, Output grad_gates,
-                           Output grad_deter, Output grad_weight, Output grad_bias) {
+// One row: gradient of the normalised gates d (3 size) and of h from that of the next h.
+static inline void gates_row_backward(Input g, Input x, Input h, Input weight, Input bias, long size,
+                                      float m, float s, Output dr, Output dc, Output du, Output dh) {
+    Input wr = weight, wc = weight + size, wu = weight + 2 * size;
+    Input br = bias, bc = bias + size, bu = bias + 2 * size;
+    for (long j = 0; j < size; j++) {
+        float inner = (x[size + j] - m) * s * wc[j] + bc[j];
+        float reset = sigmoid((x[j] - m) * s * wr[j] + br[j]);
+        float candidate = tangent(reset * inner);
+        float update = sigmoid((x[2 * size + j] - m) * s * wu[j] + bu[j] - 1.0f);
+        float outer = g[j] * update * (1.0f - candidate * candidate);
+        dh[j] = g[j] * (1.0f - update);
+        dr[j] = outer * inner * reset * (1.0f - reset);
+        dc[j] = outer * reset;
+        du[j] = g[j] * (candidate - h[j]) * update * (1.0f - update);
+    }
+}
+
+// One row: from d, the gradient of what LayerNorm gave, to that of what it was given.
+static inline void norm_row_backward(Input x, Input weight, long size, float m, float s,
+                                     float *restrict d) {
+    float sum = 0.0f, dot = 0.0f;
+    for (long j = 0; j < size; j++) {
+        d[j] *= weight[j];
+        sum += d[j];
+        dot += d[j] * ((x[j] - m) * s);
+    }
+    sum /= size, dot /= size;
+    for (long j = 0; j < size; j++) d[j] = s * (d[j] - sum - (x[j] - m) * s * dot);
+}
+
+// One row: what LayerNorm's weight and bias add to their gradients.
+static inline void add_norm_gradients(Input d, Input x, long size, float m, float s,
+                                      float *restrict weight, float *restrict bias) {
+    for (long j = 0; j < size; j++) {
+        weight[j] += d[j] * ((x[j] - m) * s);
+        bias[j] += d[j];
+    }
+}
+
+// Gradients of choreo_gates; those of weight and bias, where wanted, are added to what is there.
+void choreo_gates_backward(Input grad, Input gates, Input weight, Input bias, Input deter,
+                           Input mean, Input rstd, long rows, long size, Output grad_gates,
+                           Output grad_deter, float *grad_weight, float *grad_bias) {
+#pragma omp parallel for schedule(static) if (!grad_weight && rows * size > WORTH_A_THREAD / 8)
     for (long i = 0; i < rows; i++) {
-        Input x = gates + i * 3 * size, h = deter + i * size, g = grad + i * size;
-        Output d = grad_gates + i * 3 * size;
-        float m = mean[i], s = rstd[i];
-        const float *wr = weight, *wc = weight + size, *wu = weight + 2 * size;
-        const float *br = bias, *bc = bias + size, *bu = bias + 2 * size;
-        for (long j = 0; j < size; j++) {
-            float inner = (x[size + j] - m) * s * wc[j] + bc[j];
-            float reset = sigmoid((x[j] - m) * s * wr[j] + br[j]);
-            float candidate = tangent(reset * inner);
-            float update = sigmoid((x[2 * size + j] - m) * s * wu[j] + bu[j] - 1.0f);
-            float outer = g[j] * update * (1.0f - candidate * candidate);
-            grad_deter[i * size + j] = g[j] * (1.0f - update);
-            d[j] = outer * inner * reset * (1.0f - reset);
-            d[size + j] = outer * reset;
-            d[2 * size + j] = g[j] * (candidate - h[j]) * update * (1.0f - update);
-        }
-        float sum = 0.0f, dot = 0.0f;
-        for (long j = 0; j < 3 * size; j++) {
-            float z = (x[j] - m) * s;
-            grad_weight[j] += d[j] * z;
-            grad_bias[j] += d[j];
-            d[j] *= weight[j];
-            sum += d[j];
-            dot += d[j] * z;
-        }
-        sum /= 3 * size, dot /= 3 * size;
-        for (long j = 0; j < 3 * size; j++) d[j] = s * (d[j] - sum - (x[j] - m) * s * dot);
+        const float *x = gates + i * 3 * size;
+        float *d = grad_gates + i * 3 * size, m = mean[i], s = rstd[i];
+        gates_row_backward(grad + i * size, x, deter + i * size, weight, bias, size, m, s, d,
+                           d + size, d + 2 * size, grad_deter + i * size);
+        if (grad_weight) add_norm_gradients(d, x, 3 * size, m, s, grad_weight, grad_bias);
+        norm_row_backward(x, weight, 3 * size, m, s, d);
     }
 }

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from choreo import native
+from choreo.nn import fused
+from choreo.nn.features import Features, Inputs
 
 
 class MLP(nn.Module):
@@ -35,7 +37,13 @@ class MLP(nn.Module):
             x = F.elu_(x)
         return x
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
+        if isinstance(x, Features):
+            if not self.norms:
+                layers = [*self.linears, *([] if self.output is None else [self.output])]
+                parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+                return fused.mlp(x, parameters, self.output is not None)
+            x = x.dense()
         x = self.hidden(x)
         return x if self.output is None else self.output(x)
 

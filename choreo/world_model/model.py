@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from choreo.envs.spaces import EnvSpec
-from choreo.nn import MLP, gaussian_log_prob
+from choreo.nn import MLP, Inputs, gaussian_log_prob
 from choreo.world_model.decoder import Decoder
 from choreo.world_model.encoder import Encoder, Standardizer
 from choreo.world_model.rssm import RSSM, State, kl_balance
@@ -127,7 +127,7 @@ class WorldModel(nn.Module):
         """Mean of every preprocessed observation key, in the environment's units."""
         return self.standardizer.invert(self.decoder(feat))
 
-    def predict_reward(self, feat: Tensor) -> Tensor:
+    def predict_reward(self, feat: Inputs) -> Tensor:
         """Mean reward on arrival in states with features (..., F), (...)."""
         return self.reward(feat).squeeze(-1)
 

@@ -69,14 +69,18 @@ class _NativeGates(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor, deter: Tensor) -> Tensor:
         deter = deter.contiguous()
-        new, statistics = native.gates(gates, weight, bias, deter)
+        statistics = gates.new_empty(len(gates)), gates.new_empty(len(gates))
+        new = native.gates(gates, weight, bias, deter, torch.empty_like(deter), statistics)
         ctx.save_for_backward(gates, weight, bias, deter, *statistics)
         return new
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
         gates, weight, bias, deter, *statistics = ctx.saved_tensors
-        return native.gates_backward(grads[0], gates, weight, bias, deter, statistics)
+        sums = torch.zeros_like(weight), torch.zeros_like(bias)
+        kept = (gates, weight, bias, deter)
+        to_gates, to_deter = native.gates_backward(grads[0], *kept, statistics, sums)
+        return to_gates, *sums, to_deter
 
 
 class RSSM(nn.Module):

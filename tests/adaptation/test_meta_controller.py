@@ -5,7 +5,7 @@ from torch import nn
 from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.imagination import ImaginationConfig, Trajectory, discount_weights
 from choreo.imagination.actor_critic import CodeActor
-from choreo.nn import TruncatedNormal
+from choreo.nn import TruncatedNormal, dense
 
 FEATURES, CODES, HORIZON, ROWS = 5, 3, 4, 6
 
@@ -85,7 +85,7 @@ def test_skill_policy_is_judged_through_the_reward_and_selector_by_reinforce() -
 
 def test_each_loss_reaches_its_own_network_alone() -> None:
     meta, states = controller(entropy=1e-2), imagined()
-    feat = states.feat.clone().requires_grad_()
+    feat = dense(states.feat).clone().requires_grad_()
     reward = feat.sum(-1)
     moving = Trajectory(feat, feat, states.action, states.choice, states.discount, states.weight)
     losses, _ = meta.losses(moving, reward)

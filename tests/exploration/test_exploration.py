@@ -10,6 +10,7 @@ from choreo.exploration.plan2explore import Plan2Explore
 from choreo.exploration.random import RandomActions
 from choreo.exploration.rnd import RandomNetworkDistillation
 from choreo.imagination import Trajectory, discount_weights
+from choreo.nn import dense
 
 FEATURES, ACTIONS, HORIZON, ROWS = 5, 2, 3, 4
 CONFIG = ExplorationConfig(layers=1, units=8, ensemble=3)
@@ -66,7 +67,7 @@ def test_every_network_learns_and_the_reward_reaches_the_states(kind: Exploratio
     trained = [p for p in bonus.parameters() if p.requires_grad]
     assert all(g.abs().sum() > 0 for g in torch.autograd.grad(bonus.loss(replayed()), trained))
     states = imagined()
-    (gradient,) = torch.autograd.grad(bonus.reward(states).sum(), states.feat)
+    (gradient,) = torch.autograd.grad(bonus.reward(states).sum(), dense(states.feat))
     assert gradient.abs().sum() > 0
 
 
@@ -109,7 +110,7 @@ def test_disagreement_is_about_the_state_that_the_action_leads_to() -> None:
     before = bonus.reward(states)
     action = states.action.clone()
     action[1] += 1
-    moved = (bonus.reward(trajectory(states.feat, action)) - before).abs().sum(1) > 0
+    moved = (bonus.reward(trajectory(dense(states.feat), action)) - before).abs().sum(1) > 0
     assert moved.tolist() == [False, False, True, False]
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from choreo.imagination import ActorCritic, ImaginationConfig
-from choreo.imagination.actor_critic import condition, one_hot
-from choreo.nn import OneHot
+from choreo.imagination.actor_critic import one_hot
+from choreo.nn import OneHot, condition, dense
 
 HORIZON, ROWS, FEATURES, CODES = 4, 3, 5, 3
 CONFIG = ImaginationConfig(horizon=HORIZON, slow_every=3, layers=1, units=8)
@@ -149,6 +149,6 @@ def test_min_std_reaches_the_policy() -> None:
 def test_condition_appends_one_code_to_every_step() -> None:
     code = one_hot(torch.tensor([1, 0]), 3)
     assert code.tolist() == [[0, 1, 0], [1, 0, 0]]
-    joined = condition(torch.zeros(4, 2, 5), code)
+    joined = dense(condition(torch.zeros(4, 2, 5), code))
     assert joined.shape == (4, 2, 8)
     assert all(torch.equal(row, code) for row in joined[..., 5:])

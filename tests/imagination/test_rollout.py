@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from choreo.imagination import Noise, Policy, Trajectory, imagine
+from choreo.nn import Inputs, dense
 from choreo.world_model import RSSM, State
 
 HORIZON, GAMMA = 3, 0.9
@@ -57,8 +58,8 @@ def test_action_t_leads_from_state_t_to_state_t_plus_1() -> None:
     start = make_start(rssm)
     seen = []
 
-    def choose(step: int, feat: torch.Tensor) -> torch.Tensor:
-        return torch.full((len(feat), 1), float(step + 1))
+    def choose(step: int, feat: Inputs) -> torch.Tensor:
+        return torch.full((len(dense(feat)), 1), float(step + 1))
 
     def act(inputs: torch.Tensor) -> torch.Tensor:
         seen.append(inputs)
@@ -67,13 +68,13 @@ def test_action_t_leads_from_state_t_to_state_t_plus_1() -> None:
     found = roll(rssm, start, Policy(Fixed(act), choose))
     noise, state = draw(rssm, len(start.deter)), start
     for t in range(HORIZON):
-        assert torch.equal(found.feat[t], state.feat)
+        assert torch.equal(dense(found.feat)[t], state.feat)
         assert torch.equal(seen[t][:, :-1], state.feat), "the policy sees the state it acts in"
         assert (seen[t][:, -1] == t + 1).all(), "and the code that was chosen there"
         action = torch.tanh(state.feat[:, :2] + t + 1)
         assert torch.equal(found.action[t], action)
         state = rssm.prior_step(state, action, noise.state[t])
-    assert torch.equal(found.feat[HORIZON], state.feat)
+    assert torch.equal(dense(found.feat)[HORIZON], state.feat)
     assert torch.equal(found.deter[0], start.deter)
     assert found.choice is not None and found.choice[:, 0, 0].tolist() == [1, 2, 3]
 
@@ -103,7 +104,7 @@ def test_the_policy_sees_detached_features_and_its_gradient_goes_through_the_dyn
         return gain * torch.tanh(feat[:, -2:])
 
     found = roll(rssm, start, Policy(Fixed(act)))
-    for t, feat in enumerate(found.feat):
+    for t, feat in enumerate(dense(found.feat)):
         if t == 0:
             assert not feat.requires_grad or not has_gradient(feat, gain)
         else:

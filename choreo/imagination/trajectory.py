@@ -1,0 +1,62 @@
+"""What imagination is given and what it gives.
+
+Shapes: H steps, H + 1 states of N trajectories; index t holds state t and the action that led on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from choreo.nn.features import Inputs
+from choreo.world_model.rssm import RSSM
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """An imagined batch.
+
+    feat (H + 1, N, F) and deter (H + 1, N, D), a part of it; action (H, N, A), `action[t]` taken in
+    state t; choice: what conditioned the policy in state t, (H, N, codes), or None; discount and
+    weight (H + 1, N).
+    """
+
+    feat: Inputs
+    deter: Tensor
+    action: Tensor
+    choice: Tensor | None
+    discount: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What acts in imagination: an actor on detached features and, where there is one, a code.
+
+    `actor` maps (N, F + codes) to a distribution that samples from standard normal noise;
+    `choose` maps the step and its features (N, F) to codes (N, codes), without gradient.
+    """
+
+    actor: nn.Module
+    choose: Callable[[int, Inputs], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Everything random in H steps of imagination, drawn at once.
+
+    action (H, N, A) standard normal; state (H, N, V) uniform, one number for each variable.
+    """
+
+    action: Tensor
+    state: Tensor
+
+    @staticmethod
+    def draw(rssm: RSSM, num: int, horizon: int, generator: torch.Generator | None) -> "Noise":
+        """Noise for `num` trajectories, where the model is."""
+        device = rssm.input.weight.device
+        shape = (horizon, num)
+        normal = torch.randn(*shape, rssm.actions, generator=generator, device=device)
+        uniform = torch.rand(*shape, rssm.variables, generator=generator, device=device)
+        return Noise(normal, uniform)

@@ -1,0 +1,127 @@
+"""The multi-layer perceptron as one operation with its own gradient, for the CPU.
+
+Equal to the layers of choreo/nn/layers.py one by one; ELU runs in place, and one-hot inputs are
+looked up (choreo/native). Shapes: N rows, U units.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from choreo import native
+from choreo.nn.features import Features
+
+Layer = tuple[Tensor, Tensor]
+"""Weight (U, inputs) and bias (U,)."""
+
+
+def mlp(x: Features, parameters: Sequence[Tensor], outputs: bool) -> Tensor:
+    """Layers [weight, bias, weight, bias, ...] with ELU between, and behind unless `outputs`.
+
+    Maps features (..., F) to (..., units of the last layer).
+    """
+    inputs = (flat(x.places), flat(x.probs), flat(x.rest))
+    y: Tensor = _FusedMLP.apply(outputs, *inputs, *parameters)  # pyright: ignore
+    return y.unflatten(0, x.rest.shape[:-1])
+
+
+def flat(x: Tensor) -> Tensor:
+    """Merge all leading axes: (..., F) to (N, F)."""
+    return x.reshape(-1, x.shape[-1])
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """elu(weight [s, rest] + bias) of one-hot variables s: a table of `ones` rows and the rest."""
+
+    table: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    @staticmethod
+    def of(layer: Layer, ones: int) -> "FirstLayer":
+        """Lay out the weight (U, ones + R) as table (ones, U) and the rest (R, U)."""
+        weight, bias = layer
+        return FirstLayer(weight[:, :ones].T.contiguous(), weight[:, ones:].T, bias)
+
+    def __call__(self, places: Tensor, rest: Tensor, out: Tensor | None = None) -> Tensor:
+        """Map places (N, V) and rest (N, R) to activations (N, U)."""
+        x = torch.addmm(self.bias, rest, self.weight, out=out)
+        return native.add_rows(x, places, self.table, activate=True)
+
+
+def elu_layer(x: Tensor, layer: Layer, out: Tensor | None = None) -> Tensor:
+    """elu(weight x + bias), (N, U)."""
+    return native.elu_(torch.addmm(layer[1], x, layer[0].T, out=out))
+
+
+def hidden_gradients(
+    grad: Tensor, activations: Sequence[Tensor], layers: Sequence[Layer], train: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """From the gradient of the last activation: that before the first ELU, and of the layers.
+
+    `layers` lie between the `activations`, one more; `grad` is overwritten. The layers' gradients
+    come as [weight, bias, weight, bias, ...], and only where they `train`.
+    """
+    gradients: list[Tensor] = []
+    for i in reversed(range(len(layers))):
+        grad = native.elu_backward_(grad, activations[i + 1])
+        if train:
+            gradients = layer_gradients(grad, activations[i]) + gradients
+        grad = grad @ layers[i][0]
+    return native.elu_backward_(grad, activations[0]), gradients
+
+
+def layer_gradients(grad: Tensor, x: Tensor) -> list[Tensor]:
+    """Gradients of weight and bias of a layer on x (N, inputs) from that of its output."""
+    return [grad.T @ x, grad.sum(0)]
+
+
+def first_gradients(grad: Tensor, places: Tensor, rest: Tensor, ones: int) -> list[Tensor]:
+    """The same for a first layer, from the gradient before its ELU."""
+    weight, bias = layer_gradients(grad, rest)
+    return [torch.cat([native.sum_rows(grad, places, ones).T, weight], 1), bias]
+
+
+def pairs(parameters: Sequence[Tensor]) -> list[Layer]:
+    """[weight, bias, weight, bias, ...] by layer."""
+    return list(zip(parameters[::2], parameters[1::2], strict=True))
+
+
+class _FusedMLP(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, outputs: bool, places: Tensor, probs: Tensor, rest: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        ones, layers = probs.shape[1], pairs(parameters)
+        hidden = layers[1:-1] if outputs else layers[1:]
+        activations = [FirstLayer.of(layers[0], ones)(places, rest)]
+        for layer in hidden:
+            activations.append(elu_layer(activations[-1], layer))
+        ctx.save_for_backward(places, rest, *activations, *parameters)
+        ctx.outputs, ctx.depth, ctx.ones = outputs, len(activations), ones
+        weight, bias = layers[-1]
+        return torch.addmm(bias, activations[-1], weight.T) if outputs else activations[-1]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        places, rest, *others = ctx.saved_tensors
+        activations, layers = others[: ctx.depth], pairs(others[ctx.depth :])
+        (first, _), hidden = layers[0], layers[1:-1] if ctx.outputs else layers[1:]
+        train = ctx.needs_input_grad[4]
+        gradients: list[Tensor] = []
+        grad = grads[0]
+        if ctx.outputs:
+            gradients = layer_gradients(grad, activations[-1]) if train else []
+            grad = grad @ layers[-1][0]
+        else:
+            grad = grad.clone()
+        grad, between = hidden_gradients(grad, activations, hidden, train)
+        if train:
+            gradients = [*first_gradients(grad, places, rest, ctx.ones), *between, *gradients]
+        to_probs = grad @ first[:, : ctx.ones] if ctx.needs_input_grad[2] else None
+        to_rest = grad @ first[:, ctx.ones :] if ctx.needs_input_grad[3] else None
+        return None, None, to_probs, to_rest, *(gradients or [None] * 2 * len(layers))
