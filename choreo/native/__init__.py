@@ -21,7 +21,10 @@ __all__ = [
     "elu_backward_",
     "gates",
     "gates_backward",
+    "kl",
     "library",
+    "norm_elu",
+    "norm_elu_backward_",
     "pick",
     "sample",
     "show_tile",
@@ -69,6 +72,33 @@ def elu_backward_(grad: Tensor, y: Tensor) -> Tensor:
     """Turn the gradient of y = elu(x) into that of x, in place; returns it."""
     _call("choreo_elu_backward", y, grad, y.numel())
     return grad
+
+
+def norm_elu(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """elu(LayerNorm(x)) of rows (N, U); and the mean and 1 / deviation of every row, both (N,)."""
+    x, out = x.contiguous(), torch.empty_like(x)
+    rows, units = x.shape
+    statistics = x.new_empty(rows), x.new_empty(rows)
+    _call("choreo_norm_elu", x, weight, bias, rows, units, *statistics, out)
+    return out, statistics
+
+
+def norm_elu_backward_(
+    grad: Tensor, y: Tensor, x: Tensor, weight: Tensor, statistics: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn the gradient of y = elu(LayerNorm(x)) into that of x; also those of weight and bias."""
+    sums = torch.zeros_like(weight), torch.zeros_like(weight)
+    _call("choreo_norm_elu_backward", y, x, weight, *statistics, *x.shape, grad, *sums)
+    return grad, *sums
+
+
+def kl(p_logit: Tensor, q_logit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """KL(p, q) of categorical variables (..., C), (...), and its gradients, both (..., C)."""
+    p_logit, q_logit = p_logit.contiguous(), q_logit.contiguous()
+    value, classes = p_logit.new_empty(p_logit.shape[:-1]), p_logit.shape[-1]
+    gradients = torch.empty_like(p_logit), torch.empty_like(q_logit)
+    _call("choreo_kl", p_logit, q_logit, value.numel(), classes, value, *gradients)
+    return value, *gradients
 
 
 def add_rows(out: Tensor, index: Tensor, table: Tensor, activate: bool) -> Tensor:

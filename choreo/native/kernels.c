@@ -50,6 +50,66 @@ void choreo_elu_backward(Input y, float *restrict grad, long n) {
     for (long i = 0; i < n; i++) grad[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f;
 }
 
+// One row: y = elu(weight (x - m) s + bias).
+static inline void norm_elu_row(Input x, Input weight, Input bias, long units, float m, float s,
+                                Output y) {
+    for (long j = 0; j < units; j++) y[j] = elu((x[j] - m) * s * weight[j] + bias[j]);
+}
+
+// Mean of a row and 1 / its deviation, as LayerNorm takes them.
+static inline void statistics_of_row(Input x, long units, float *mean, float *rstd) {
+    float sum = 0.0f, square = 0.0f;
+    for (long j = 0; j < units; j++) sum += x[j];
+    float m = sum / units;
+    for (long j = 0; j < units; j++) square += (x[j] - m) * (x[j] - m);
+    *mean = m, *rstd = 1.0f / sqrtf(square / units + 1e-5f);
+}
+
+// LayerNorm, then elu, of rows (rows, units). `mean` and `rstd` (rows) are kept for the way back.
+void choreo_norm_elu(Input x, Input weight, Input bias, long rows, long units, Output mean,
+                     Output rstd, Output y) {
+#pragma omp parallel for schedule(static) if (rows * units > WORTH_A_THREAD)
+    for (long i = 0; i < rows; i++) {
+        statistics_of_row(x + i * units, units, mean + i, rstd + i);
+        norm_elu_row(x + i * units, weight, bias, units, mean[i], rstd[i], y + i * units);
+    }
+}
+
+// One row: from d, the gradient of what LayerNorm gave, to that of what it was given.
+static inline void norm_row_backward(Input x, Input weight, long size, float m, float s,
+                                     float *restrict d) {
+    float sum = 0.0f, dot = 0.0f;
+    for (long j = 0; j < size; j++) {
+        d[j] *= weight[j];
+        sum += d[j];
+        dot += d[j] * ((x[j] - m) * s);
+    }
+    sum /= size, dot /= size;
+    for (long j = 0; j < size; j++) d[j] = s * (d[j] - sum - (x[j] - m) * s * dot);
+}
+
+// One row: what LayerNorm's weight and bias add to their gradients.
+static inline void add_norm_gradients(Input d, Input x, long size, float m, float s,
+                                      float *restrict weight, float *restrict bias) {
+    for (long j = 0; j < size; j++) {
+        weight[j] += d[j] * ((x[j] - m) * s);
+        bias[j] += d[j];
+    }
+}
+
+// Gradient of choreo_norm_elu: `grad` (rows, units) becomes that of x; those of weight and bias are
+// added to what is there.
+void choreo_norm_elu_backward(Input y, Input x, Input weight, Input mean, Input rstd, long rows,
+                              long units, float *grad, float *grad_weight, float *grad_bias) {
+    for (long i = 0; i < rows; i++) {
+        const float *row = x + i * units, *out = y + i * units;
+        float *d = grad + i * units, m = mean[i], s = rstd[i];
+        choreo_elu_backward(out, d, units);
+        add_norm_gradients(d, row, units, m, s, grad_weight, grad_bias);
+        norm_row_backward(row, weight, units, m, s, d);
+    }
+}
+
 enum { COLUMNS = 64 };  // columns of a table that stay in the cache: four vectors of sixteen
 
 typedef float Vector __attribute__((vector_size(64), aligned(4), may_alias));
@@ -242,6 +302,31 @@ void choreo_softmax_backward(Input grad, Input probs, long rows, long classes,
     }
 }
 
+// Divergence KL(p, q) of categorical variables with logits p and q (rows, classes), (rows), and its
+// gradients with respect to both.
+void choreo_kl(Input p_logit, Input q_logit, long rows, long classes, Output kl, Output to_p,
+               Output to_q) {
+#pragma omp parallel for schedule(static) if (rows * classes > WORTH_A_THREAD)
+    for (long i = 0; i < rows; i++) {
+        const float *a = p_logit + i * classes, *b = q_logit + i * classes;
+        float *p = to_p + i * classes, *q = to_q + i * classes;
+        float top_a = a[0], top_b = b[0], sum_a = 0.0f, sum_b = 0.0f, value = 0.0f;
+        for (long j = 1; j < classes; j++) top_a = a[j] > top_a ? a[j] : top_a;
+        for (long j = 1; j < classes; j++) top_b = b[j] > top_b ? b[j] : top_b;
+        for (long j = 0; j < classes; j++) sum_a += p[j] = exponential(a[j] - top_a);
+        for (long j = 0; j < classes; j++) sum_b += q[j] = exponential(b[j] - top_b);
+        float shift = logf(sum_b / sum_a) + top_b - top_a;
+        for (long j = 0; j < classes; j++) value += p[j] * (a[j] - b[j] + shift);
+        value /= sum_a;
+        for (long j = 0; j < classes; j++) {
+            float probability = p[j] / sum_a;
+            q[j] = q[j] / sum_b - probability;
+            p[j] = probability * (a[j] - b[j] + shift - value);
+        }
+        kl[i] = value;
+    }
+}
+
 // ---- The gates of the recurrent cell -----------------------------------------------------------
 
 // One row: LayerNorm of the three gates x (3 size), then the next h (size).
@@ -262,14 +347,9 @@ void choreo_gates(Input gates, Input weight, Input bias, Input deter,
                   long rows, long size, Output mean, Output rstd, Output next) {
 #pragma omp parallel for schedule(static) if (rows * size > WORTH_A_THREAD / 8)
     for (long i = 0; i < rows; i++) {
-        Input x = gates + i * 3 * size;
-        float sum = 0.0f, square = 0.0f;
-        for (long j = 0; j < 3 * size; j++) sum += x[j];
-        float m = sum / (3 * size);
-        for (long j = 0; j < 3 * size; j++) square += (x[j] - m) * (x[j] - m);
-        float s = 1.0f / sqrtf(square / (3 * size) + 1e-5f);
-        mean[i] = m, rstd[i] = s;
-        gates_row(x, deter + i * size, weight, bias, size, m, s, next + i * size);
+        const float *x = gates + i * 3 * size, *h = deter + i * size;
+        statistics_of_row(x, 3 * size, mean + i, rstd + i);
+        gates_row(x, h, weight, bias, size, mean[i], rstd[i], next + i * size);
     }
 }
 
@@ -288,28 +368,6 @@ static inline void gates_row_backward(Input g, Input x, Input h, Input weight, I
         dr[j] = outer * inner * reset * (1.0f - reset);
         dc[j] = outer * reset;
         du[j] = g[j] * (candidate - h[j]) * update * (1.0f - update);
-    }
-}
-
-// One row: from d, the gradient of what LayerNorm gave, to that of what it was given.
-static inline void norm_row_backward(Input x, Input weight, long size, float m, float s,
-                                     float *restrict d) {
-    float sum = 0.0f, dot = 0.0f;
-    for (long j = 0; j < size; j++) {
-        d[j] *= weight[j];
-        sum += d[j];
-        dot += d[j] * ((x[j] - m) * s);
-    }
-    sum /= size, dot /= size;
-    for (long j = 0; j < size; j++) d[j] = s * (d[j] - sum - (x[j] - m) * s * dot);
-}
-
-// One row: what LayerNorm's weight and bias add to their gradients.
-static inline void add_norm_gradients(Input d, Input x, long size, float m, float s,
-                                      float *restrict weight, float *restrict bias) {
-    for (long j = 0; j < size; j++) {
-        weight[j] += d[j] * ((x[j] - m) * s);
-        bias[j] += d[j];
     }
 }
 

@@ -125,3 +125,45 @@ class _FusedMLP(torch.autograd.Function):
         to_probs = grad @ first[:, : ctx.ones] if ctx.needs_input_grad[2] else None
         to_rest = grad @ first[:, ctx.ones :] if ctx.needs_input_grad[3] else None
         return None, None, to_probs, to_rest, *(gradients or [None] * 2 * len(layers))
+
+
+def elu(x: Tensor) -> Tensor:
+    """ELU that overwrites x (..., U)."""
+    return _Elu.apply(x)  # pyright: ignore[reportReturnType]
+
+
+def norm_elu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """elu(LayerNorm(x)) of x (..., U)."""
+    return _NormElu.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
+
+
+class _Elu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = native.elu_(x.contiguous())
+        ctx.save_for_backward(y)
+        if y is x:
+            ctx.mark_dirty(x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return native.elu_backward_(
+            grads[0].clone(memory_format=torch.contiguous_format), ctx.saved_tensors[0]
+        )
+
+
+class _NormElu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        rows = flat(x)
+        y, statistics = native.norm_elu(rows, weight, bias)
+        ctx.save_for_backward(rows, weight, y, *statistics)
+        return y.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight, y, *statistics = ctx.saved_tensors
+        grad = flat(grads[0]).clone(memory_format=torch.contiguous_format)
+        grad, *sums = native.norm_elu_backward_(grad, y, x, weight, statistics)
+        return grad.view_as(grads[0]), *sums

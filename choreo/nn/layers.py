@@ -33,8 +33,11 @@ class MLP(nn.Module):
         for index, linear in enumerate(self.linears):
             x = linear(x)
             if self.norms:
-                x = self.norms[index](x)
-            x = F.elu_(x)
+                norm = self.norms[index]
+                weights = norm.weight, norm.bias  # pyright: ignore
+                x = fused.norm_elu(x, *weights) if native.usable(x) else F.elu_(norm(x))
+            else:
+                x = fused.elu(x) if native.usable(x) else F.elu_(x)
         return x
 
     def forward(self, x: Inputs) -> Tensor:

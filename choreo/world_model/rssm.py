@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from choreo import native
 from choreo.nn import one_hot_straight_through
+from choreo.world_model import fused
 
 
 @dataclass(frozen=True)
@@ -164,18 +165,40 @@ class RSSM(nn.Module):
         Takes embed (B, T, E), action (B, T, A), is_first (B, T); returns the posterior states
         (B, T, ...) and the logits of the priors (B, T, V, C).
         """
+        uniform = self._uniform((embed.shape[1], embed.shape[0]), generator)
+        embed, action, is_first = (x.transpose(0, 1) for x in (embed, action, is_first))
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
-        embeds = self._embed_part(embed).unbind(1)
-        actions = self._action_part(action * keep).unbind(1)
-        weights = self._recurrent_weights()
-        uniforms = self._uniform((embed.shape[1], embed.shape[0]), generator)
-        state, states = self.initial(embed.shape[0]), []
-        for inputs in zip(actions, embeds, keep.unbind(1), uniforms, strict=True):
-            action_part, embed_part, keep_t, uniform = inputs
-            state = self._observe_step(state, action_part, embed_part, keep_t, weights, uniform)
-            states.append(state)
-        posterior = stack_states(states, 1)
+        parts = self._action_part(action * keep), self._embed_part(embed), keep, uniform
+        observe = self._observe_fused if native.usable(embed) else self._observe_steps
+        posterior = observe(*parts)
         return posterior, self.prior_logits(posterior.deter)
+
+    def _observe_steps(
+        self, action_part: Tensor, embed_part: Tensor, keep: Tensor, uniform: Tensor
+    ) -> State:
+        """Every step by autograd; inputs (T, B, ...), states (B, T, ...)."""
+        weights, states = self._recurrent_weights(), []
+        state = self.initial(keep.shape[1])
+        for inputs in zip(action_part, embed_part, keep, uniform, strict=True):
+            action_t, embed_t, keep_t, uniform_t = inputs
+            state = self._observe_step(state, action_t, embed_t, keep_t, weights, uniform_t)
+            states.append(state)
+        return stack_states(states, 1)
+
+    def _observe_fused(
+        self, action_part: Tensor, embed_part: Tensor, keep: Tensor, uniform: Tensor
+    ) -> State:
+        """The same in place (choreo/world_model/fused.py)."""
+        stoch_weight, deter_weight = self._recurrent_weights()
+        gates, norm, logit = self.cell.linear, self.cell.norm, self.posterior_logit
+        weights = fused.Weights(
+            *(stoch_weight, gates.weight, gates.bias, norm.weight, norm.bias),
+            *(deter_weight, logit.weight, logit.bias),
+        )
+        parts = fused.observe(action_part, embed_part, keep, uniform, weights)
+        deter, stoch, logits = (x.transpose(0, 1) for x in parts)
+        shape = (self.variables, self.classes)
+        return State(deter, stoch.unflatten(-1, shape), logits.unflatten(-1, shape))
 
     def _observe_step(
         self,
@@ -233,8 +256,31 @@ def kl_balance(
     `balance` weighs the term that trains the prior; free nats apply to the mean of each side.
     Source: paper section 2 (DreamerV2's KL balancing).
     """
+    if native.usable(posterior, prior):
+        value: Tensor = _BalancedKL.apply(posterior, prior, balance)  # pyright: ignore
+        return value.mean().clamp(min=free), value.detach()
     posterior, prior = torch.log_softmax(posterior, -1), torch.log_softmax(prior, -1)
     value = categorical_kl(posterior.detach(), prior)
     train_prior = value.mean().clamp(min=free)
     train_posterior = categorical_kl(posterior, prior.detach()).mean().clamp(min=free)
     return balance * train_prior + (1 - balance) * train_posterior, value.detach()
+
+
+class _BalancedKL(torch.autograd.Function):
+    """KL(post, prior) per step, summed over the variables; both terms above have this value.
+
+    The gradient of the prior is multiplied by `balance`, that of the posterior by the rest.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, posterior: Tensor, prior: Tensor, balance: float) -> Tensor:
+        value, *gradients = native.kl(posterior, prior)
+        ctx.save_for_backward(*gradients)
+        ctx.balance = balance
+        return value.sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad = grads[0][..., None, None]
+        to_posterior, to_prior = ctx.saved_tensors
+        return (1 - ctx.balance) * grad * to_posterior, ctx.balance * grad * to_prior, None
