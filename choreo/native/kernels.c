@@ -221,41 +221,56 @@ static void replace_top(float *heap, int k, float value) {
     heap[at] = value;
 }
 
-enum { CHUNK = 64 };
+enum { CHUNK = 64 };  // numbers looked at together: nearly all of them are too large
 
-// Shows a tile of squared distances (rows, cols) to the heaps of its rows and, where `row_heaps`
-// and `col_heaps` are different particles, to those of its columns. `row_top` and `col_top` hold
+// Shows every row of a tile of squared distances (rows, cols) to the heap of that row. `top` holds
 // the tops of the heaps: only what lies below one is looked at twice.
-void choreo_show_tile(const float *tile, long rows, long cols, int k, float *row_heaps,
-                      float *row_top, float *col_heaps, float *col_top, int symmetric) {
+static void show_rows(const float *tile, long rows, long cols, int k, float *heaps, float *top) {
+#pragma omp parallel for schedule(static) if (rows * cols > WORTH_A_THREAD)
     for (long i = 0; i < rows; i++) {
-        const float *line = tile + i * cols;
-        float *heap = row_heaps + i * k;
-        for (long start = 0; start < cols; start += CHUNK) {
-            long end = start + CHUNK < cols ? start + CHUNK : cols;
-            float top = row_top[i];
+        float *heap = heaps + i * k, limit = top[i];
+        for (long from = 0; from < cols; from += CHUNK) {
+            const float *line = tile + i * cols + from;
+            long width = cols - from < CHUNK ? cols - from : CHUNK;
             int found = 0;
-            if (symmetric) {
-                for (long j = start; j < end; j++) {
-                    float limit = col_top[j] > top ? col_top[j] : top;
-                    found |= line[j] < limit;
-                }
-            } else {
-                for (long j = start; j < end; j++) found |= line[j] < top;
-            }
+            for (long j = 0; j < width; j++) found |= line[j] < limit;
             if (!found) continue;
-            for (long j = start; j < end; j++) {
-                if (line[j] < row_top[i]) {
-                    replace_top(heap, k, line[j]);
-                    row_top[i] = heap[0];
-                }
-                if (symmetric && line[j] < col_top[j]) {
-                    replace_top(col_heaps + j * k, k, line[j]);
-                    col_top[j] = col_heaps[j * k];
-                }
+            for (long j = 0; j < width; j++) {
+                if (!(line[j] < limit)) continue;
+                replace_top(heap, k, line[j]);
+                limit = heap[0];
+            }
+        }
+        top[i] = limit;
+    }
+}
+
+// The same for the columns.
+static void show_columns(const float *tile, long rows, long cols, int k, float *heaps, float *top) {
+#pragma omp parallel for schedule(static) if (rows * cols > WORTH_A_THREAD)
+    for (long from = 0; from < cols; from += CHUNK) {
+        long width = cols - from < CHUNK ? cols - from : CHUNK;
+        float *restrict limit = top + from;
+        for (long i = 0; i < rows; i++) {
+            const float *restrict line = tile + i * cols + from;
+            int found = 0;
+            for (long j = 0; j < width; j++) found |= line[j] < limit[j];
+            if (!found) continue;
+            for (long j = 0; j < width; j++) {
+                if (!(line[j] < limit[j])) continue;
+                replace_top(heaps + (from + j) * k, k, line[j]);
+                limit[j] = heaps[(from + j) * k];
             }
         }
     }
+}
+
+// Shows a tile to the particles of its rows and, where `columns`, to those of its columns, which
+// are others.
+void choreo_show_tile(const float *tile, long rows, long cols, int k, float *row_heaps,
+                      float *row_top, float *col_heaps, float *col_top, int columns) {
+    show_rows(tile, rows, cols, k, row_heaps, row_top);
+    if (columns) show_columns(tile, rows, cols, k, col_heaps, col_top);
 }
 
 // ---- Samples of categorical variables ----------------------------------------------------------

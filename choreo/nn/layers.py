@@ -1,7 +1,7 @@
 """The multi-layer perceptron and the straight-through sample of categorical variables."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ class MLP(nn.Module):
             x = linear(x)
             if self.norms:
                 norm = self.norms[index]
-                weights = norm.weight, norm.bias  # pyright: ignore
+                weights = cast(Tensor, norm.weight), cast(Tensor, norm.bias)
                 x = fused.norm_elu(x, *weights) if native.usable(x) else F.elu_(norm(x))
             else:
                 x = fused.elu(x) if native.usable(x) else F.elu_(x)
