@@ -3,7 +3,7 @@
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -121,7 +121,8 @@ def import_(arguments: list[str]) -> None:
         return
     skipped = card["skipped"]["count"]
     print(f"{card['episodes']} episodes, {card['steps']} steps, {skipped} skipped")
-    for line in [*card["skipped"]["first"], *card["notes"]]:
+    tell_skipped(card["skipped"], card["episodes"])
+    for line in card["notes"]:
         print(f"  - {line}")
     actions = card["actions"]
     print(f"actions were {_span(actions['low'], actions['high'])} ({actions['origin']})")
@@ -134,6 +135,20 @@ def export(arguments: list[str]) -> None:
     with episodes_progress("export", not options.progress) as tell:
         folder = export_data(options.source, options.destination, options.to, tell)
     print(f"done: {folder}")
+
+
+def tell_skipped(skipped: Mapping[str, Any], used: int) -> None:
+    """Say how many episodes were left out, and what was wrong with the first of them."""
+    count, named = skipped["count"], skipped["first"]
+    if not count:
+        return
+    print(f"{count} of {count + used} episodes cannot be used and were left out:")
+    for line in named:
+        print(f"  - {line}")
+    if count > len(named):
+        print(f"  - and {count - len(named)} more")
+    if count > used:
+        print("  More were left out than taken: see what they have in common before you go on.")
 
 
 @contextmanager
@@ -198,7 +213,5 @@ def _range(extent: dict[str, float | None]) -> str:
 
 def _span(low: Any, high: Any) -> str:
     """Bounds in few words where all dimensions agree."""
-    pairs = sorted(set(zip(low, high)))
-    if len(pairs) == 1:
-        return f"{pairs[0][0]:g} to {pairs[0][1]:g}"
-    return ", ".join(f"{a:.4g} to {b:.4g}" for a, b in zip(low, high))
+    pairs = [f"{a:.4g} to {b:.4g}" for a, b in zip(low, high)]
+    return pairs[0] if len(set(pairs)) == 1 else ", ".join(pairs)

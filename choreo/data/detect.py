@@ -22,12 +22,17 @@ def open_source(path: Path, reading: Reading | None = None) -> Source:
         UsageError: there are none, a library is missing, or the format is none that is read.
     """
     path, reading = Path(path), reading or Reading()
+    return source_kind(path)(path, reading)
+
+
+def source_kind(path: Path) -> type[Source]:
+    """The reader for a folder or file, of which little is looked at.
+
+    Raises:
+        UsageError: there is nothing, or nothing of a format that is read.
+    """
     if not path.exists():
         raise UsageError(f"{path} does not exist. Give a folder or file of recorded data: {KNOWN}.")
-    return _kind(path)(path, reading)
-
-
-def _kind(path: Path) -> type[Source]:
     if path.is_file():
         return _file_kind(path)
     if is_replay(path):

@@ -75,7 +75,7 @@ def _to_minari(source: ReplaySource, folder: Path, report: Report | None) -> Non
     buffers = need("minari.data_collector.episode_buffer", "Export to Minari")
     spec = source.spec()
     bounds = Bounds(spec.action_low, spec.action_high, "its card")
-    data = folder / "data"
+    data = folder.resolve() / "data"  # the library loses its way in relative paths
     with writing(folder):
         data.mkdir(parents=True)
         storage = storages.MinariStorage.new(

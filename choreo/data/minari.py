@@ -35,9 +35,11 @@ class MinariSource(Source):
         metadata = _metadata(self._data)
         storage = need("minari.dataset.minari_storage", "A Minari data set")
         try:
-            self._storage: Any = storage.MinariStorage.read(self._data)
-        except (ValueError, ImportError, OSError) as error:
-            raise UsageError(f"{self._data} cannot be read by Minari: {error}.") from error
+            self._storage: Any = storage.MinariStorage.read(self._data.resolve())
+        except Exception as error:  # the library raises whatever its metadata bring about
+            raise UsageError(
+                f"{self._data} cannot be read by Minari ({error!r}). Copy the data set again."
+            ) from error
         self.format = f"minari ({metadata.get('data_format')})"
         self._steps = int(metadata.get("total_steps", 0))
         self._episodes = int(metadata.get("total_episodes", 0))

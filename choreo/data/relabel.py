@@ -6,18 +6,20 @@ state is set in the task's simulator, and the task says what it gives for it.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from choreo.data.card import read_card, write_card, write_json
+from choreo.data.card import card_spec, read_card, write_card, write_json
+from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, DISCOUNT, REWARD, BadEpisode, Steps
 from choreo.data.exorl import PHYSICS, remove_leftovers, save_episode
 from choreo.data.npz import load
-from choreo.envs import EnvSpec, make
+from choreo.data.source import Skipped
+from choreo.envs import make
 from choreo.envs.make import DOMAIN_TASKS, GOAL_DOMAIN
 from choreo.errors import UsageError
 
@@ -36,20 +38,28 @@ class Relabelled:
     episodes: int
     steps: int
     mean_return: float
+    skipped: Skipped = field(default_factory=Skipped)
 
 
 def relabel(
-    source: Path, destination: Path, task: str, progress: Callable[[int, int], None] | None = None
+    source: Path,
+    destination: Path,
+    task: str,
+    progress: Callable[[int, int], None] | None = None,
+    skip_bad: bool = False,
 ) -> Relabelled:
     """Write the episodes of `source` to `destination` with the rewards of `task`.
 
     Reward and discount of row t are those of the state in row t, which the action of row t led to;
     row 0 has reward 0. All else stays as it is. Episodes already in `destination` stay, so the
-    same call goes on after a kill. `progress` gets episodes done and episodes in all.
+    same call goes on after a kill. `progress` gets episodes done and episodes in all. With
+    `skip_bad`, episodes that cannot be used are left out and counted.
 
     Raises:
+        BadEpisode: an episode cannot be used, and `skip_bad` is not set.
         UsageError: the data hold no physics, or physics of something else; or their steps are
-            several frames long; or the task's reward depends on more than the state.
+            several frames long; or the task's reward depends on more than the state; or another
+            process is writing into `destination`.
         StorageError: the disk is full.
     """
     source, destination = Path(source), Path(destination)
@@ -60,8 +70,14 @@ def relabel(
     _check_card(card, task, source)
     rewards = TaskRewards(task)
     try:
-        _open_destination(source, destination, card, task)
-        return _relabel_all(paths, destination, rewards, progress)
+        if destination.resolve() == source.resolve():
+            raise UsageError(
+                f"{destination} is the source itself. Give another folder for the result."
+            )
+        with claimed(destination):
+            _open_destination(source, destination, card, task)
+            skipped = Skipped() if skip_bad else None
+            return _relabel_all(paths, destination, rewards, progress, skipped)
     finally:
         rewards.close()
 
@@ -71,21 +87,37 @@ def _relabel_all(
     destination: Path,
     rewards: "TaskRewards",
     progress: Callable[[int, int], None] | None,
+    skipped: Skipped | None,
 ) -> Relabelled:
     steps, returns = 0, []
     for done, path in enumerate(paths, 1):
-        target = destination / path.name
-        if target.exists():
-            reward = load(target)[REWARD]
+        try:
+            reward = _relabel_one(path, destination / path.name, rewards)
+        except BadEpisode as error:
+            if skipped is None:
+                raise
+            skipped.add(error)
         else:
-            arrays = rewards.relabel(load(path), str(path))
-            reward = arrays[REWARD]
-            save_episode(target, arrays)
-        steps += len(reward) - 1
-        returns.append(float(reward.sum(dtype=np.float64)))
+            steps += len(reward) - 1
+            returns.append(float(reward.sum(dtype=np.float64)))
         if progress is not None:
             progress(done, len(paths))
-    return Relabelled(len(paths), steps, float(np.mean(returns)))
+    skipped = skipped or Skipped()
+    if not returns:
+        raise UsageError(
+            f"None of the {len(paths)} episodes of {paths[0].parent} can be used. The first: "
+            f"{skipped.first[0]}."
+        )
+    return Relabelled(len(returns), steps, float(np.mean(returns)), skipped)
+
+
+def _relabel_one(path: Path, target: Path, rewards: "TaskRewards") -> np.ndarray:
+    """The rewards of one episode, which are written unless they are there already."""
+    if target.exists():
+        return load(target)[REWARD]
+    arrays = rewards.relabel(load(path), str(path))
+    save_episode(target, arrays)
+    return arrays[REWARD]
 
 
 class TaskRewards:
@@ -157,7 +189,7 @@ def _check_card(card: dict[str, Any] | None, task: str, source: Path) -> None:
     """Refuse what the card says cannot be done."""
     if card is None:
         return
-    spec = EnvSpec.from_json(card["spec"])
+    spec = card_spec(card, source)
     recorded_in, repeat = spec.id, spec.action_repeat
     if repeat != 1:
         raise UsageError(
@@ -189,8 +221,6 @@ def _open_destination(
     source: Path, destination: Path, card: dict[str, Any] | None, task: str
 ) -> None:
     """Make the folder with its cards, or see that it is one of the same source and task."""
-    if destination.resolve() == source.resolve():
-        raise UsageError(f"{destination} is the source itself. Give another folder for the result.")
     wanted = {
         "task": task,
         "source": str(source.resolve()),

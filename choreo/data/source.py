@@ -90,12 +90,12 @@ class Source(abc.ABC):
 
     def bytes(self) -> int:
         """Size of all files."""
-        return sum(path.stat().st_size for path in self.files())
+        return sum(map(_size, self.files()))
 
     def files_sha256(self) -> str:
         """A hash over name and size of every file, which tells whether the set has changed."""
         root = self.path if self.path.is_dir() else self.path.parent
-        lines = [f"{p.relative_to(root).as_posix()} {p.stat().st_size}\n" for p in self.files()]
+        lines = [f"{p.relative_to(root).as_posix()} {_size(p)}\n" for p in self.files()]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -124,6 +124,14 @@ class Source(abc.ABC):
                 if skipped is None:
                     raise
                 skipped.add(error)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 of one that cannot be looked at, whose episodes will be bad ones."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def need(module: str, what: str) -> Any:
