@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from choreo.data.bounds import Bounds, unit_bounds
+from choreo.data.bounds import CARD_SAYS, Bounds, unit_bounds
 from choreo.data.detect import open_source
 from choreo.data.episode import Layout, Reading
 from choreo.data.source import Source
@@ -144,7 +144,7 @@ def as_recorded(source: Source, bounds: Bounds | None) -> Bounds | None:
     """The environment's bounds, or [-1, 1] where the files hold scaled actions."""
     if bounds is None or not source.scaled:
         return bounds
-    return unit_bounds(len(bounds.low), "its card")
+    return unit_bounds(len(bounds.low), CARD_SAYS)
 
 
 def _bounds(source: Source, declared: DeclaredSpec, options: ImportOptions) -> Bounds | None:

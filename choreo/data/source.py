@@ -145,7 +145,12 @@ def need(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UsageError(
-            f"{what} needs the Python package {module.split('.')[0]}, which is not installed. "
-            "Install it with: pip install 'choreo[data]'"
-        ) from error
+        raise missing(what, module.split(".")[0]) from error
+
+
+def missing(what: str, package: str) -> UsageError:
+    """The error that says which package is needed, and how to install it."""
+    return UsageError(
+        f"{what} needs the Python package {package}, which is not installed. "
+        "Install it with: pip install 'choreo[data]'"
+    )

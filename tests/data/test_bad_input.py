@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from toy_data import SIZE, episode, write_hdf5, write_lerobot, write_minari, write_npz
+from toy_data import SIZE, episode, write_minari, write_npz
 
 from choreo.data import (
     BadEpisode,
@@ -399,84 +399,6 @@ def test_a_replay_without_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "set" / "card.json").unlink()
     with pytest.raises(UsageError, match="neither a checkpoint nor a card"):
         open_source(tmp_path / "set")
-
-
-def test_damaged_hdf5(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    write_hdf5(folder / "a.hdf5", [episode(), episode()], "after")
-    (folder / "b.hdf5").write_bytes((folder / "a.hdf5").read_bytes()[:900])
-    with pytest.raises(BadEpisode, match=r"b\.hdf5: it cannot be read"):
-        import_data(folder, tmp_path / "set")
-    card = import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))
-    assert card["episodes"] == 2 and card["skipped"]["count"] == 1
-
-
-def test_hdf5_without_episodes(tmp_path: Path) -> None:
-    import h5py
-
-    with h5py.File(tmp_path / "a.hdf5", "w") as file:
-        file["actions"] = np.zeros((5, 2))
-    with pytest.raises(UsageError, match="holds no group with actions or action"):
-        open_source(tmp_path / "a.hdf5")
-
-
-def test_damaged_minari(tmp_path: Path) -> None:
-    folder = write_minari(tmp_path / "data", [episode(), episode()], "hdf5")
-    (folder / "data" / "main_data.hdf5").write_bytes(b"nothing")
-    with pytest.raises(BadEpisode, match="episode 0: Minari cannot read it"):
-        import_data(folder, tmp_path / "set")
-    metadata = folder / "data" / "metadata.json"
-    told = metadata.read_text()
-    for wrong in ('"what"', "3"):
-        metadata.write_text(told.replace('"hdf5"', wrong))
-        with pytest.raises(UsageError, match="cannot be read by Minari"):
-            open_source(folder)
-    metadata.write_text('{"data_format": "hdf5", "env_spec": "{}"}')
-    with pytest.raises(UsageError, match=r"does not tell \['action_space', 'observation_space'\]"):
-        open_source(folder)
-    metadata.write_text("{")
-    with pytest.raises(UsageError, match=r"metadata\.json cannot be read"):
-        open_source(folder)
-
-
-def test_damaged_lerobot(tmp_path: Path) -> None:
-    folder = write_lerobot(tmp_path / "data", [episode() for _ in range(4)])
-    table = folder / "data" / "chunk-000" / "file-001.parquet"
-    table.write_bytes(table.read_bytes()[:100])
-    card = import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))
-    assert card["episodes"] == card["skipped"]["count"] == 2
-    info = folder / "meta" / "info.json"
-    info.write_text(info.read_text().replace("v3.0", "v2.1"))
-    with pytest.raises(UsageError, match=r"of version v2\.1; version 3 is read"):
-        open_source(folder)
-    info.write_text("")
-    with pytest.raises(UsageError, match=r"info\.json cannot be read"):
-        open_source(folder)
-    info.write_text("[]")
-    with pytest.raises(UsageError, match=r"info\.json is no JSON object"):
-        open_source(folder)
-
-
-@pytest.mark.parametrize(
-    ("module", "write"),
-    [
-        ("h5py", lambda folder: write_hdf5(folder / "a.hdf5", [episode()], "after")),
-        ("minari", lambda folder: write_minari(folder / "m", [episode()], "hdf5")),
-        ("pyarrow", lambda folder: write_lerobot(folder / "l", [episode()])),
-    ],
-)
-def test_a_missing_library_is_named(
-    tmp_path: Path, module: str, write: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = write(tmp_path)
-
-    def fail(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr("importlib.import_module", fail)
-    with pytest.raises(UsageError, match=f"package {module}, which is not .*choreo\\[data\\]"):
-        open_source(source)
 
 
 def test_a_zip_of_other_things(tmp_path: Path) -> None:

@@ -314,3 +314,33 @@ def test_reading_data_needs_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert run.stdout.strip() == "False"
+
+
+def test_two_imports_into_one_folder(source: Path, tmp_path: Path) -> None:
+    """The second is refused while the first lasts; nothing of the lock stays behind."""
+    folder, told = tmp_path / "set", []
+
+    def second(done: int, _: int) -> None:
+        if done == 5:
+            with pytest.raises(UsageError, match=r"Another process is writing into .*set") as error:
+                import_data(source, folder, SKIP)
+            told.append(error)
+
+    card = import_data(source, folder, SKIP, second)
+    assert told and card == import_data(source, folder, SKIP)
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "replay"]
+
+
+def test_a_file_is_no_folder_for_an_import(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        import_data(source, tmp_path / "set", SKIP)
+
+
+def test_an_import_that_is_whole_needs_its_source_no_more(source: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "run" / "data"
+    card = open_dataset(source, skip_bad=True, cache=cache).card
+    source.rename(tmp_path / "elsewhere")
+    assert open_dataset(source, cache=cache).card == card
+    with pytest.raises(UsageError, match="does not exist"):
+        open_dataset(tmp_path / "nowhere", cache=cache)

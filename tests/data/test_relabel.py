@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from choreo.data.card import write_card
+from choreo.data.episode import BadEpisode
 from choreo.data.exorl import episode_path, list_episodes, save_episode
 from choreo.data.npz import load
 from choreo.data.relabel import TaskRewards, relabel
@@ -168,6 +169,21 @@ def test_the_same_call_goes_on_after_whole_episodes(tmp_path: Path) -> None:
     assert second.read_bytes() == bytes_before
     assert list_episodes(tmp_path / "run") == {0: 3, 1: 3}
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_bad_episodes_are_left_out_and_counted(tmp_path: Path) -> None:
+    arrays = recorded(tmp_path / "stand")
+    bad = episode_path(tmp_path / "stand", 1, 3)
+    save_episode(bad, arrays | {"physics": arrays["physics"][:-1]})
+    with pytest.raises(BadEpisode, match=f"{bad.name}.*cut short.*--skip-bad"):
+        relabel(tmp_path / "stand", tmp_path / "run", "walker_run")
+    found = relabel(tmp_path / "stand", tmp_path / "run", "walker_run", skip_bad=True)
+    assert (found.episodes, found.steps, found.skipped.count) == (1, 3, 1)
+    assert bad.name in found.skipped.first[0]
+    assert list_episodes(tmp_path / "run") == {0: 3}
+    episode_path(tmp_path / "stand", 0, 3).unlink()
+    with pytest.raises(UsageError, match="None of the 1 episodes"):
+        relabel(tmp_path / "stand", tmp_path / "none", "walker_run", skip_bad=True)
 
 
 def test_flat_rewards_stay_flat_and_missing_ones_are_added() -> None:

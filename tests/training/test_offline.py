@@ -1,6 +1,7 @@
 """Learning from recorded data alone, through the real command line on the `debug` preset."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,35 @@ def test_playing_needs_an_environment(run: Path, capsys: pytest.CaptureFixture[s
     assert "name one with --env" in capsys.readouterr().err
 
 
-def test_data_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_are_not_there(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty").mkdir()
     assert learn(tmp_path / "run", tmp_path / "empty", 5) == 2
     assert str(tmp_path / "empty") in capsys.readouterr().err
+    assert not (tmp_path / "run").exists(), "the right path could not be given any more"
+
+
+def test_bad_episodes_stop_a_run_until_it_may_leave_them_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = record(tmp_path / "data")
+    bad = data / "episode_000001_100.npz"
+    bad.write_bytes(bad.read_bytes()[:300])
+    assert learn(tmp_path / "run", data, 5) == 2
+    assert f"{bad.name}: it cannot be read" in capsys.readouterr().err
+    assert learn(tmp_path / "run", data, 5, "--skip-bad") == 0
+    text = capsys.readouterr().out
+    assert "1 of 3 episodes cannot be used and were left out" in text and bad.name in text
+
+
+def test_a_run_needs_its_source_no_more_once_it_is_imported(data: Path, tmp_path: Path) -> None:
+    source, run = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(data, source)
+    assert learn(run, source, 5, "--snapshots", "5") == 0
+    shutil.rmtree(source)
+    assert learn(run, source, 10, "--snapshots", "5") == 0
+    assert state(run)["count"] == 10
+    snapshot = str(run / "snapshots" / "updates_5")
+    assert main(["skills", snapshot, "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "report.html").is_file()
