@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from choreo.data.card import write_card
+from choreo.data.claim import claimed
 from choreo.data.episode import BadEpisode
 from choreo.data.exorl import episode_path, list_episodes, save_episode
 from choreo.data.npz import load
@@ -184,6 +185,13 @@ def test_bad_episodes_are_left_out_and_counted(tmp_path: Path) -> None:
     episode_path(tmp_path / "stand", 0, 3).unlink()
     with pytest.raises(UsageError, match="None of the 1 episodes"):
         relabel(tmp_path / "stand", tmp_path / "none", "walker_run", skip_bad=True)
+
+
+def test_two_processes_do_not_relabel_into_one_folder(tmp_path: Path) -> None:
+    recorded(tmp_path / "stand")
+    with claimed(tmp_path / "run"), pytest.raises(UsageError, match="Another process"):
+        relabel(tmp_path / "stand", tmp_path / "run", "walker_run")
+    assert relabel(tmp_path / "stand", tmp_path / "run", "walker_run").episodes == 1
 
 
 def test_flat_rewards_stay_flat_and_missing_ones_are_added() -> None:
