@@ -219,7 +219,24 @@ def test_a_spec_file_chooses_the_observations(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "told",
-    ["[", '{"action_low": [0]}', '{"action_low": [1], "action_high": [0]}', '{"observations": 3}'],
+    [
+        "[",
+        "3",
+        '{"action_low": [0]}',
+        '{"action_low": [1], "action_high": [0]}',
+        '{"action_low": [-1, -1], "action_high": [1, NaN]}',
+        '{"action_low": ["a", "b"], "action_high": ["c", "d"]}',
+        '{"action_low": -1, "action_high": 1}',
+        '{"action_hi": [1, 1]}',
+        '{"action_repeat": 0}',
+        '{"action_repeat": "2"}',
+        '{"episode_steps": 2.5}',
+        '{"step_seconds": -1}',
+        '{"cameras": "side"}',
+        '{"observations": 3}',
+        '{"observations": {"observation": {"shape": 3, "dtype": "float32"}}}',
+        '{"observations": {"observation": {"shape": [3], "dtype": "float64"}}}',
+    ],
 )
 def test_a_spec_file_that_does_not_fit_together_is_refused(tmp_path: Path, told: str) -> None:
     file = tmp_path / "spec.json"

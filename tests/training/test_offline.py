@@ -11,7 +11,7 @@ from toy_runs import QUIET, metrics, state, tensors
 
 from choreo.agent import load
 from choreo.cli import main
-from choreo.data import write_episode
+from choreo.data import inspect_data, write_episode
 
 STEPS = 100
 
@@ -124,6 +124,11 @@ def test_bad_episodes_stop_a_run_until_it_may_leave_them_out(
     assert learn(tmp_path / "run", data, 5, "--skip-bad") == 0
     text = capsys.readouterr().out
     assert "1 of 3 episodes cannot be used and were left out" in text and bad.name in text
+
+
+def test_a_run_that_learned_from_data_is_a_data_set(run: Path, tmp_path: Path) -> None:
+    assert inspect_data(run)["steps"] == 3 * STEPS
+    assert learn(tmp_path / "next", run, 5) == 0
 
 
 def test_a_run_needs_its_source_no_more_once_it_is_imported(data: Path, tmp_path: Path) -> None:
