@@ -268,7 +268,11 @@ class _Import:
         return {
             "kind": IMPORTED,
             "spec": spec.to_json(),
-            "source": {**source.describe(), "environment": None if known is None else known.id},
+            "source": {
+                **source.describe(),
+                "path": str(source.path.resolve()),
+                "environment": None if known is None else known.id,
+            },
             "request": progress.request,
             "versions": versions(),
             "actions": {

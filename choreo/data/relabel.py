@@ -65,7 +65,10 @@ def relabel(
     source, destination = Path(source), Path(destination)
     paths = sorted(source.glob("*.npz")) if source.is_dir() else []
     if not paths:
-        raise UsageError(f"{source} holds no .npz episodes. Give a folder of episodes.")
+        raise UsageError(
+            f"{source} holds no .npz episodes. Give a folder of episodes; of an imported set that "
+            "keeps physics, `choreo data export` makes one."
+        )
     card = read_card(source)
     _check_card(card, task, source)
     rewards = TaskRewards(task)
@@ -157,6 +160,8 @@ class TaskRewards:
             row = int(np.argmax(~np.isfinite(reward)))
             raise BadEpisode(origin, f"the reward of row {row} is {reward[row]}", "Remove it")
         new = {REWARD: reward.astype(np.float32), DISCOUNT: discount.astype(np.float32)}
+        if "is_terminal" in arrays:
+            new["is_terminal"] = discount == 0
         shapes = {name: np.shape(arrays.get(name, reward[:, None])) for name in new}
         return arrays | {name: value.reshape(shapes[name]) for name, value in new.items()}
 
@@ -190,12 +195,14 @@ def _check_card(card: dict[str, Any] | None, task: str, source: Path) -> None:
     if card is None:
         return
     spec = card_spec(card, source)
-    recorded_in, repeat = spec.id, spec.action_repeat
+    recorded_in, repeat = _environment(card), spec.action_repeat
     if repeat != 1:
         raise UsageError(
             f"{source} was recorded with {repeat} frames per step, whose rewards add up, and holds"
             " the state of the last of them only. Collect with --action-repeat 1 to relabel."
         )
+    if recorded_in is None:
+        return  # the size of the physics states has to tell
     if _domain(recorded_in) != _domain(task):
         raise UsageError(
             f"{source} was recorded in {recorded_in}, and {task} is of another domain. Give a task"
@@ -207,6 +214,12 @@ def _check_card(card: dict[str, Any] | None, task: str, source: Path) -> None:
             f"the brick of {recorded} lies where that task put it, so {source} never shows the"
             f" target of {wanted}. Collect in jaco_fixed to relabel for other targets."
         )
+
+
+def _environment(card: dict[str, Any]) -> str | None:
+    """Where the episodes of a card were recorded; of exported sets, where they were at first."""
+    own = card["spec"]["id"]
+    return card.get("source", {}).get("environment") if own.startswith("data:") else own
 
 
 def _domain(id: str) -> str:
@@ -224,7 +237,7 @@ def _open_destination(
     wanted = {
         "task": task,
         "source": str(source.resolve()),
-        "recorded_in": None if card is None else card["spec"]["id"],
+        "recorded_in": None if card is None else _environment(card),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
     provenance = destination / PROVENANCE

@@ -18,6 +18,7 @@ from choreo.data import (
     read_episodes,
     write_episode,
 )
+from choreo.data.exporter import To
 from choreo.envs.spaces import ArraySpec, EnvSpec
 from choreo.errors import UsageError
 from choreo.record import checkpoint
@@ -290,6 +291,22 @@ def test_exports_keep_bounds_and_action_repeat(
     wanted = episode(5, 0)["action"]
     found = open_dataset(tmp_path / "set").replay.read(0, 0, 6)["action"]
     np.testing.assert_allclose(found, wanted, atol=2e-7)
+
+
+@pytest.mark.parametrize("to", ["npz", "minari"])
+def test_an_export_is_there_whole_or_not_at_all(tmp_path: Path, to: To) -> None:
+    run = run_folder(tmp_path / "run", [5, 2])
+
+    def stop(done: int, _: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_data(run, tmp_path / "out", to, stop)
+    assert not (tmp_path / "out").exists()
+    export_data(run, tmp_path / "out", to)
+    assert [len(e) for e in open_source(tmp_path / "out").episodes()] == [5, 2, 5, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 
 def test_minari_exports_have_actions_in_the_environments_units(tmp_path: Path) -> None:
