@@ -354,6 +354,12 @@ def test_a_file_is_no_folder_for_an_import(source: Path, tmp_path: Path) -> None
         import_data(source, tmp_path / "set", SKIP)
 
 
+def test_a_folder_that_cannot_be_made_is_not_a_full_disk(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Give a folder that can be written to"):
+        import_data(source, tmp_path / "file" / "set", SKIP)
+
+
 def test_an_import_that_is_whole_needs_its_source_no_more(source: Path, tmp_path: Path) -> None:
     cache = tmp_path / "run" / "data"
     card = open_dataset(source, skip_bad=True, cache=cache).card
