@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from choreo.data import ImportOptions, Reading, export_data, import_data, inspect_data
+from choreo.data.bounds import EXTREMES
 from choreo.data.card import CARD
 from choreo.data.episode import RESERVED
 from choreo.data.exporter import To
@@ -119,13 +120,7 @@ def import_(arguments: list[str]) -> None:
     if command.json:
         print(json.dumps(card, indent=1))
         return
-    skipped = card["skipped"]["count"]
-    print(f"{card['episodes']} episodes, {card['steps']} steps, {skipped} skipped")
-    tell_skipped(card["skipped"], card["episodes"])
-    for line in card["notes"]:
-        print(f"  - {line}")
-    actions = card["actions"]
-    print(f"actions were {_span(actions['low'], actions['high'])} ({actions['origin']})")
+    tell_import(card)
     print(f"done: {command.destination / CARD}")
 
 
@@ -135,6 +130,18 @@ def export(arguments: list[str]) -> None:
     with episodes_progress("export", not options.progress) as tell:
         folder = export_data(options.source, options.destination, options.to, tell)
     print(f"done: {folder}")
+
+
+def tell_import(card: Mapping[str, Any]) -> None:
+    """What was imported, what was left out, and what the actions were taken for."""
+    skipped, actions = card["skipped"], card["actions"]
+    print(f"{card['episodes']} episodes, {card['steps']} steps, {skipped['count']} skipped")
+    tell_skipped(skipped, card["episodes"])
+    for line in card["notes"]:
+        print(f"  - {line}")
+    print(f"actions were {_span(actions['low'], actions['high'])} ({actions['origin']})")
+    if actions["origin"] == EXTREMES:
+        print("  - if the environment takes others, tell them with --spec: both have to agree")
 
 
 def tell_skipped(skipped: Mapping[str, Any], used: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import tyro
 
 from choreo.agent import AgentConfig, find_checkpoint
-from choreo.cli.data import episodes_progress, tell_skipped
+from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
 from choreo.data.card import read_card
 from choreo.envs.spaces import EnvSpec
@@ -42,12 +42,12 @@ def offline(arguments: list[str]) -> None:
 
 @contextmanager
 def _importing(config: OfflineConfig) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far an import is, and says what it left out."""
+    """Shows how far an import is, and says what was imported."""
     with episodes_progress("import", not config.logging.progress) as tell:
         yield tell
     card = read_card(config.run_dir / "data")
     if card is not None:
-        tell_skipped(card["skipped"], card["episodes"])
+        tell_import(card)
 
 
 def finetune(arguments: list[str]) -> None:

@@ -16,12 +16,12 @@ from choreo.data import inspect_data, write_episode
 STEPS = 100
 
 
-def record(folder: Path, episodes: int = 3) -> Path:
+def record(folder: Path, episodes: int = 3, most: float = 1.0) -> Path:
     """Episodes like those of `toy_envs:point`, whose observation follows from the actions."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for number in range(episodes):
-        actions = rng.uniform(-1, 1, (STEPS + 1, 2)).astype(np.float32)
+        actions = rng.uniform(-most, most, (STEPS + 1, 2)).astype(np.float32)
         actions[0] = 0
         speed = np.cumsum(actions, 0) * 0.1
         steps = {
@@ -97,6 +97,24 @@ def test_the_report_needs_no_environment(run: Path, tmp_path: Path) -> None:
     with_one = ["--env", "toy_envs:long_point", "--episodes", "2", "--steps", "60"]
     assert main(["skills", str(run), *with_one, "--out", str(tmp_path / "env")]) == 0
     assert json.loads((tmp_path / "env" / "skills.json").read_text())["coverage"]["trained"] > 0
+
+
+def test_bounds_that_only_the_actions_tell_are_told_to_the_user(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = record(tmp_path / "data", most=0.5)
+    with np.load(data / "episode_000000_100.npz") as found:
+        steps = dict(found)
+    steps["action"][1, 0] = 1.5
+    write_episode(data, 0, steps)
+    run, where = tmp_path / "run", ["--env", "toy_envs:point", "--frames", "60"]
+    assert learn(run, data, 5) == 0
+    text = capsys.readouterr().out
+    assert "(the extremes of the actions)" in text and "tell them with --spec" in text
+    task = ["finetune", "--from", str(run), *QUIET, *where, "--run-dir", str(tmp_path / "task")]
+    assert main(task) == 2
+    text = capsys.readouterr().err
+    assert "1.5] x [" in text and "and [-1, 1]" in text and "--spec that tells the bounds" in text
 
 
 def test_playing_needs_an_environment(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
