@@ -3,7 +3,7 @@
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from choreo.data import ImportOptions, Reading, export_data, import_data, inspect_data
+from choreo.data.bounds import EXTREMES
 from choreo.data.card import CARD
 from choreo.data.episode import RESERVED
 from choreo.data.exporter import To
@@ -119,12 +120,7 @@ def import_(arguments: list[str]) -> None:
     if command.json:
         print(json.dumps(card, indent=1))
         return
-    skipped = card["skipped"]["count"]
-    print(f"{card['episodes']} episodes, {card['steps']} steps, {skipped} skipped")
-    for line in [*card["skipped"]["first"], *card["notes"]]:
-        print(f"  - {line}")
-    actions = card["actions"]
-    print(f"actions were {_span(actions['low'], actions['high'])} ({actions['origin']})")
+    tell_import(card)
     print(f"done: {command.destination / CARD}")
 
 
@@ -134,6 +130,32 @@ def export(arguments: list[str]) -> None:
     with episodes_progress("export", not options.progress) as tell:
         folder = export_data(options.source, options.destination, options.to, tell)
     print(f"done: {folder}")
+
+
+def tell_import(card: Mapping[str, Any]) -> None:
+    """What was imported, what was left out, and what the actions were taken for."""
+    skipped, actions = card["skipped"], card["actions"]
+    print(f"{card['episodes']} episodes, {card['steps']} steps, {skipped['count']} skipped")
+    tell_skipped(skipped, card["episodes"])
+    for line in card["notes"]:
+        print(f"  - {line}")
+    print(f"actions were {_span(actions['low'], actions['high'])} ({actions['origin']})")
+    if actions["origin"] == EXTREMES:
+        print("  - if the environment takes others, tell them with --spec: both have to agree")
+
+
+def tell_skipped(skipped: Mapping[str, Any], used: int) -> None:
+    """Say how many episodes were left out, and what was wrong with the first of them."""
+    count, named = skipped["count"], skipped["first"]
+    if not count:
+        return
+    print(f"{count} of {count + used} episodes cannot be used and were left out:")
+    for line in named:
+        print(f"  - {line}")
+    if count > len(named):
+        print(f"  - and {count - len(named)} more")
+    if count > used:
+        print("  More were left out than taken: see what they have in common before you go on.")
 
 
 @contextmanager
@@ -198,7 +220,5 @@ def _range(extent: dict[str, float | None]) -> str:
 
 def _span(low: Any, high: Any) -> str:
     """Bounds in few words where all dimensions agree."""
-    pairs = sorted(set(zip(low, high)))
-    if len(pairs) == 1:
-        return f"{pairs[0][0]:g} to {pairs[0][1]:g}"
-    return ", ".join(f"{a:.4g} to {b:.4g}" for a, b in zip(low, high))
+    pairs = [f"{a:.4g} to {b:.4g}" for a, b in zip(low, high)]
+    return pairs[0] if len(set(pairs)) == 1 else ", ".join(pairs)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from choreo.agent import find_checkpoint, load
+from choreo.cli.data import tell_skipped
 from choreo.cli.measure import environment_of
 from choreo.data.relabel import relabel as relabel_episodes
 from choreo.envs.spaces import Obs
@@ -65,6 +66,8 @@ class RelabelOptions:
     """Folder for the result; one that this command began is gone on with."""
     task: str
     """Task of the same environment, such as walker_run."""
+    skip_bad: bool = False
+    """Go on after an episode that cannot be used, and count it."""
     progress: bool = True
     """Show progress."""
     json: bool = False
@@ -102,7 +105,9 @@ def relabel(arguments: list[str]) -> None:
             shown.total = total
             shown.update(done)
 
-        found = relabel_episodes(options.source, options.destination, options.task, tell)
+        found = relabel_episodes(
+            options.source, options.destination, options.task, tell, options.skip_bad
+        )
     if options.json:
         print(json.dumps({"folder": str(options.destination), **asdict(found)}))
         return
@@ -110,6 +115,7 @@ def relabel(arguments: list[str]) -> None:
         f"{options.destination} holds {found.episodes:,} episodes, {found.steps:,} steps with the"
         f" rewards of {options.task}; the mean return is {found.mean_return:.4g}"
     )
+    tell_skipped(asdict(found.skipped), found.episodes)
 
 
 def _plan(options: CollectOptions) -> Plan:

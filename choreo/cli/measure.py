@@ -13,6 +13,7 @@ from rich.table import Table
 from choreo.agent import Agent, PolicyName, find_checkpoint, load
 from choreo.bench import BenchConfig, UpdateCost, bench_update
 from choreo.data import open_dataset
+from choreo.data.card import CARD
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
 from choreo.evaluation.data_report import data_report
@@ -216,9 +217,10 @@ def fitting_vector(
 def replay_of(run: Path) -> Replay | None:
     """The experience of a run as of its checkpoint, or None for a snapshot without one."""
     folder, state = _folder_of(run), checkpoint.load_state(find_checkpoint(run))
-    if state.get("command") == "offline" and (folder / "config.json").exists():
-        config = RunFolder(folder).config()
-        return open_dataset(Path(config["data"]), config["skip_bad"], folder / "data").replay
+    config = RunFolder(folder).config() if (folder / "config.json").exists() else {}
+    if config.get("command") == "offline":  # whose data are the same at any time
+        imported = folder / "data" / CARD
+        return open_dataset(imported.parent if imported.exists() else Path(config["data"])).replay
     if "replay" not in state or not (folder / "replay").is_dir():
         return None
     return Replay.open(folder / "replay", state["replay"])

@@ -1,5 +1,7 @@
 """`choreo pretrain` and `choreo finetune`."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -7,8 +9,9 @@ from typing import Any, TypeVar, cast
 import tyro
 
 from choreo.agent import AgentConfig, find_checkpoint
-from choreo.cli.data import episodes_progress
+from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
+from choreo.data.card import read_card
 from choreo.envs.spaces import EnvSpec
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
@@ -31,10 +34,20 @@ def pretrain(arguments: list[str]) -> None:
 def offline(arguments: list[str]) -> None:
     """`choreo offline`."""
     config = parse(OfflineConfig(data=cast(Path, tyro.MISSING)), arguments)
-    config = replace(config, data=config.data.resolve())  # one run, however it is spelled
+    spec = None if config.spec is None else config.spec.resolve()
+    config = replace(config, data=config.data.resolve(), spec=spec)  # however they are spelled
     keep_memory()
-    quiet = not config.logging.progress
-    _tell(run_offline(config, lambda: episodes_progress("import", quiet)))
+    _tell(run_offline(config, lambda: _importing(config)))
+
+
+@contextmanager
+def _importing(config: OfflineConfig) -> Iterator[Callable[[int, int], None]]:
+    """Shows how far an import is, and says what was imported."""
+    with episodes_progress("import", not config.logging.progress) as tell:
+        yield tell
+    card = read_card(config.run_dir / "data")
+    if card is not None:
+        tell_import(card)
 
 
 def finetune(arguments: list[str]) -> None:

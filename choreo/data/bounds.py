@@ -9,6 +9,8 @@ import numpy as np
 from choreo.data.episode import ACTION, BadEpisode, EpisodeData
 
 UNIT_TOLERANCE = 1e-6  # within [-1, 1] by this, actions are taken as scaled already [ours]
+CARD_SAYS = "its card"  # origin of bounds of files whose card says that actions are scaled
+EXTREMES = "the extremes of the actions"
 TOLERANCE = 1e-5  # of the range, by which actions may pass declared bounds [as environments allow]
 
 
@@ -61,7 +63,9 @@ class Bounds:
             f"{beyond.any(1).sum()} of its actions are out of bounds, first "
             f"{actions[row, dimension]:.6g} in row {row + 1}, dimension {dimension}, where "
             f"{self.origin} declares {self.low[dimension]:.6g} to {self.high[dimension]:.6g}",
-            "Declare wider bounds with --spec",
+            "Scale them to [-1, 1]"
+            if self.origin == CARD_SAYS
+            else "Declare wider bounds with --spec",
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +88,4 @@ def observed_bounds(low: Sequence[float], high: Sequence[float]) -> Bounds:
     if all(-most <= a and b <= most for a, b in zip(low, high)):
         return unit_bounds(len(low), "actions within [-1, 1]")
     ends = [(a, b) if a < b else (a - 1, b + 1) for a, b in zip(low, high)]
-    return Bounds(
-        tuple(a for a, _ in ends), tuple(b for _, b in ends), "the extremes of the actions"
-    )
+    return Bounds(tuple(a for a, _ in ends), tuple(b for _, b in ends), EXTREMES)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,22 @@ def read_card(folder: Path) -> dict[str, Any] | None:
 def folder_spec(folder: Path) -> EnvSpec | None:
     """The environment that the card of a folder tells of."""
     card = read_card(folder)
-    return None if card is None else EnvSpec.from_json(card["spec"])
+    return None if card is None else card_spec(card, folder)
+
+
+def card_spec(card: Mapping[str, Any], folder: Path) -> EnvSpec:
+    """The environment that a card tells of.
+
+    Raises:
+        UsageError: parts of it are missing or of another kind.
+    """
+    try:
+        return EnvSpec.from_json(card["spec"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{Path(folder) / CARD} has a spec that cannot be read ({error!r}). Copy it back, or "
+            "make the data again."
+        ) from error
 
 
 def versions() -> dict[str, str]:

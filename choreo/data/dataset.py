@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from choreo.data.card import CARD, IMPORTED, read_card
+from choreo.data.card import CARD, IMPORTED, card_spec, read_card
 from choreo.data.importer import Report, import_data
 from choreo.data.plan import ImportOptions
 from choreo.envs.spaces import EnvSpec
@@ -34,7 +34,8 @@ def open_dataset(
     """Open an imported set; recorded data of another format are imported into `cache` first.
 
     Args:
-        path: an imported set, or data of any format that is read.
+        path: an imported set, or data of any format that is read; it may be gone when all of it
+            is in `cache`.
         skip_bad: pass over episodes that cannot be used.
         cache: folder for the import, such as `run_dir / "data"`; an import that is there already
             is used, or gone on with.
@@ -49,6 +50,8 @@ def open_dataset(
     card = read_card(path) if path.is_dir() else None
     if card is not None and card.get("kind") == IMPORTED:
         return _open(path, card)
+    if cache is not None and not path.exists() and (found := _imported_from(path, cache)):
+        return _open(Path(cache), found)
     if cache is None:
         raise UsageError(
             f"{path} is not an imported set: it has no {CARD} of one. Import it first: choreo data "
@@ -59,6 +62,13 @@ def open_dataset(
     return _open(Path(cache), import_data(path, cache, merged, report))
 
 
+def _imported_from(path: Path, cache: Path) -> dict[str, Any] | None:
+    """The card of an import of what was at `path`, finished before."""
+    card = read_card(cache)
+    same = card is not None and card["request"]["source"] == str(path.resolve())
+    return card if same else None
+
+
 def _open(folder: Path, card: dict[str, Any]) -> Dataset:
     replay = Replay.open(folder / "replay", card["replay"])
-    return Dataset(replay, EnvSpec.from_json(card["spec"]), card)
+    return Dataset(replay, card_spec(card, folder), card)

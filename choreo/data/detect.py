@@ -12,6 +12,7 @@ from choreo.data.source import Source
 from choreo.errors import UsageError
 
 PICKLES = (".pkl", ".pickle", ".npy", ".pt", ".pth", ".joblib")
+IMPORTED_BY_RUN = "data"
 KNOWN = "npz episodes, a run folder, an imported set, Minari, HDF5 or LeRobot 3"
 
 
@@ -22,15 +23,22 @@ def open_source(path: Path, reading: Reading | None = None) -> Source:
         UsageError: there are none, a library is missing, or the format is none that is read.
     """
     path, reading = Path(path), reading or Reading()
+    if path.is_dir() and not is_replay(path) and is_replay(path / IMPORTED_BY_RUN):
+        path /= IMPORTED_BY_RUN  # a run that learned from data
+    return source_kind(path)(path, reading)
+
+
+def source_kind(path: Path) -> type[Source]:
+    """The reader for a folder or file, of which little is looked at.
+
+    Raises:
+        UsageError: there is nothing, or nothing of a format that is read.
+    """
     if not path.exists():
         raise UsageError(f"{path} does not exist. Give a folder or file of recorded data: {KNOWN}.")
-    return _kind(path)(path, reading)
-
-
-def _kind(path: Path) -> type[Source]:
     if path.is_file():
         return _file_kind(path)
-    if is_replay(path):
+    if is_replay(path) or is_replay(path / IMPORTED_BY_RUN):
         return ReplaySource
     if (path / INFO).is_file():
         return LeRobotSource

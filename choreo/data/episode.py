@@ -98,7 +98,6 @@ def complete(
     """
     draft = _Draft(origin, reading, list(notes))
     rows = _rows(raw, draft)
-    repeat = raw.get("action_repeat")
     steps = _observations(raw, draft)
     observations = tuple(steps)
     for name in reading.keep:
@@ -107,7 +106,7 @@ def complete(
     steps[REWARD] = _reward(raw, rows, draft)
     steps[ACTION][0], steps[REWARD][0] = 0, 0
     steps |= _flags(raw, rows, draft)
-    known = None if repeat is None or np.ndim(repeat) else int(repeat)
+    known = _repeat(raw, draft)
     found = {k: f"{v.dtype}{list(v.shape[1:])}" for k, v in raw.items() if np.ndim(v)}
     return EpisodeData(steps, origin, observations, tuple(draft.notes), known, found)
 
@@ -132,6 +131,9 @@ def from_transitions(
     Raises:
         BadEpisode: as for `complete`.
     """
+    flat = [name for name, values in per_action.items() if np.ndim(values) == 0]
+    if flat or ACTION not in per_action:
+        raise _Draft(origin, reading).bad(f"there are no rows of {flat or [ACTION]}")
     rows = {len(values) for values in seen.values() if np.ndim(values)}
     if len(per_action[ACTION]) in rows and len(rows) == 1:
         per_action = {name: values[:-1] for name, values in per_action.items()}
@@ -164,6 +166,9 @@ def _rows(raw: Mapping[str, np.ndarray], draft: _Draft) -> int:
     """Rows of every array, after a check that they agree and hold a transition."""
     if ACTION not in raw:
         raise draft.bad(f"there is no 'action', only {sorted(raw)}", "Give episodes with actions")
+    flat = [name for name, values in raw.items() if name in RESERVED and np.ndim(values) == 0]
+    if flat:
+        raise draft.bad(f"{flat} should have one row per step and have none")
     lengths = {name: len(v) for name, v in raw.items() if np.ndim(v) > 0 and _wanted(name, draft)}
     rows = lengths.get(ACTION, 0)
     odd = {name: length for name, length in lengths.items() if length != rows}
@@ -187,7 +192,9 @@ def _observations(raw: Mapping[str, np.ndarray], draft: _Draft) -> Steps:
     """The observations asked for, or all that can be ones."""
     keys = draft.reading.keys
     if keys is None:
-        keys = tuple(k for k in raw if k not in (*RESERVED, *EXTRAS, *draft.reading.keep))
+        rest = [k for k in raw if k not in (*RESERVED, *EXTRAS, *draft.reading.keep)]
+        keys = tuple(k for k in rest if np.ndim(raw[k]) > 0)
+        draft.notes += [f"'{k}' is one value per episode: left out" for k in rest if k not in keys]
         extras = sorted(k for k in raw if k in EXTRAS and k not in draft.reading.keep)
         draft.notes += [f"'{name}' left out" for name in extras if name != "action_repeat"]
     missing = [name for name in keys if name not in raw]
@@ -199,8 +206,10 @@ def _observations(raw: Mapping[str, np.ndarray], draft: _Draft) -> Steps:
 
 def _observation(values: np.ndarray, name: str, draft: _Draft) -> np.ndarray:
     """A vector (T + 1, D) float32 or an image (T + 1, C, H, W) uint8."""
+    if values.ndim == 0:
+        raise draft.bad(f"'{name}' is one value per episode", "Leave it out with --keys")
     if values.ndim <= 2:
-        return _numbers(values, name, draft).reshape(len(values), -1)
+        return _filled(_numbers(values, name, draft).reshape(len(values), -1), name, draft)
     if values.ndim != 4:
         raise draft.bad(
             f"'{name}' has shape {values.shape}; wanted vectors (T, D) or images (T, H, W, C)",
@@ -221,6 +230,8 @@ def _observation(values: np.ndarray, name: str, draft: _Draft) -> np.ndarray:
 
 def _channels_first(values: np.ndarray, name: str, draft: _Draft) -> np.ndarray:
     """Images (T, C, H, W) from either order of axes."""
+    if 0 in values.shape:
+        raise draft.bad(f"'{name}' has shape {values.shape}, which holds no pixel")
     if values.shape[1] < min(values.shape[2:]):
         return values
     if values.shape[3] < min(values.shape[1:3]):
@@ -259,15 +270,31 @@ def _actions(raw: Mapping[str, np.ndarray], rows: int, draft: _Draft) -> np.ndar
             f"its actions are discrete ({raw[ACTION].dtype})",
             "Agents act with continuous values; give data with floating-point actions",
         )
-    return _numbers(raw[ACTION], ACTION, draft).reshape(rows, -1)
+    return _filled(_numbers(raw[ACTION], ACTION, draft).reshape(rows, -1), ACTION, draft)
+
+
+def _filled(values: np.ndarray, name: str, draft: _Draft) -> np.ndarray:
+    """The same values; refuses those of which a step holds none."""
+    if values.size == 0:
+        raise draft.bad(f"'{name}' holds no number per step", "Leave it out with --keys")
+    return values
+
+
+def _repeat(raw: Mapping[str, np.ndarray], draft: _Draft) -> int | None:
+    """Frames per step, where the file tells one number of them."""
+    told = raw.get("action_repeat")
+    if told is None or np.ndim(told):
+        return None
+    if np.asarray(told).dtype.kind not in "iuf" or told < 1 or told % 1 != 0:
+        raise draft.bad(f"its action repeat is {told!s}", "Write a whole number from 1 on")
+    return int(told)
 
 
 def _numbers(values: np.ndarray, name: str, draft: _Draft) -> np.ndarray:
     """A new float32 array of numbers."""
     if values.dtype.kind not in "biuf":
-        raise draft.bad(
-            f"'{name}' holds {values.dtype}; wanted numbers", "Leave it out with --keys"
-        )
+        remedy = "Write numbers" if name in RESERVED else "Leave it out with --keys"
+        raise draft.bad(f"'{name}' holds {values.dtype}; wanted numbers", remedy)
     with np.errstate(over="ignore"):
         return np.array(values, np.float32)
 
@@ -293,7 +320,7 @@ def _flags(raw: Mapping[str, np.ndarray], rows: int, draft: _Draft) -> Steps:
     """The three flags; an episode that the file leaves open ends where its arrays end."""
     index = np.arange(rows)
     terminal = _terminal(raw, rows, draft)
-    marked = np.asarray(raw["is_last"], bool).reshape(rows) if "is_last" in raw else terminal
+    marked = _flag(raw, "is_last", rows, draft) if "is_last" in raw else terminal
     early = np.flatnonzero((marked | terminal)[:-1])
     if len(early):
         raise draft.bad(f"it goes on after its end in row {early[0]}", "Cut it there")
@@ -303,12 +330,22 @@ def _flags(raw: Mapping[str, np.ndarray], rows: int, draft: _Draft) -> Steps:
 def _terminal(raw: Mapping[str, np.ndarray], rows: int, draft: _Draft) -> np.ndarray:
     """Where the episode terminated: (T + 1,) bool."""
     if "is_terminal" in raw:
-        return np.asarray(raw["is_terminal"], bool).reshape(rows)
+        return _flag(raw, "is_terminal", rows, draft)
     if DISCOUNT in raw:
-        discount = np.asarray(raw[DISCOUNT]).reshape(rows, -1)
+        discount = _numbers(raw[DISCOUNT], DISCOUNT, draft).reshape(rows, -1)
+        if not np.isfinite(discount).all():
+            raise draft.bad("'discount' is NaN or infinite", "Repair it")
         return (discount == 0).all(1) & (np.arange(rows) > 0)
     draft.notes.append("no discount: taken as cut and not as terminated")
     return np.zeros(rows, bool)
+
+
+def _flag(raw: Mapping[str, np.ndarray], name: str, rows: int, draft: _Draft) -> np.ndarray:
+    """One truth per step: (T + 1,) bool."""
+    values = _numbers(raw[name], name, draft)
+    if values.size != rows or not np.isfinite(values).all():
+        raise draft.bad(f"'{name}' has shape {values.shape}; wanted one truth per step")
+    return values.reshape(rows) != 0
 
 
 def check_finite(episode: EpisodeData) -> None:
@@ -347,7 +384,9 @@ def _form(one: tuple[Sequence[int], str] | None) -> str:
 
 
 def _range(values: np.ndarray) -> str:
-    return f"{values.min():.3g} to {values.max():.3g}" if values.size else "nothing"
+    if not values.size or values.dtype.kind not in "biuf":
+        return "no numbers"
+    return f"{values.min():.3g} to {values.max():.3g}"
 
 
 def _listed(lengths: Mapping[str, int]) -> str:

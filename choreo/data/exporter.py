@@ -1,5 +1,6 @@
 """Data of this project's form as files for others: npz episodes and Minari data sets."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import numpy as np
 
 from choreo.data.bounds import Bounds
 from choreo.data.card import EPISODES, versions, write_card
+from choreo.data.claim import claimed
 from choreo.data.detect import open_source
 from choreo.data.episode import ACTION, RESERVED, EpisodeData, Reading
 from choreo.data.npz import write_episode
@@ -15,7 +17,7 @@ from choreo.data.replay_folder import ReplaySource
 from choreo.data.source import need
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import UsageError
-from choreo.replay.segments import writing
+from choreo.replay.segments import sync, writing
 
 To = Literal["npz", "minari"]
 Report = Callable[[int, int], None]
@@ -23,6 +25,8 @@ Report = Callable[[int, int], None]
 
 def export_data(source: Path, folder: Path, to: To, report: Report | None = None) -> Path:
     """Write the episodes of a run folder or an imported set as files for others.
+
+    The folder is there when all of it is written; an export that was stopped begins anew.
 
     Args:
         source: run folder or imported set.
@@ -36,7 +40,8 @@ def export_data(source: Path, folder: Path, to: To, report: Report | None = None
         The folder.
 
     Raises:
-        UsageError: the source is of another form, the folder is not empty, or Minari is missing.
+        UsageError: the source is of another form, the folder is not empty, Minari is missing, or
+            another process is exporting into the folder.
         StorageError: the disk is full.
     """
     opened = open_source(source)
@@ -51,7 +56,14 @@ def export_data(source: Path, folder: Path, to: To, report: Report | None = None
     spec = opened.spec()
     extras = tuple(k for k in opened.replay.keys if k not in (*spec.observations, *RESERVED))
     full = ReplaySource(source, Reading(keep=extras))
-    (_to_npz if to == "npz" else _to_minari)(full, folder, report)
+    partial = folder.with_name(f".{folder.name}.partial")
+    with claimed(partial):
+        for left in partial.iterdir():  # by an export that was killed
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        (_to_npz if to == "npz" else _to_minari)(full, partial, report)
+        with writing(folder):
+            partial.replace(folder)
+            sync(folder.resolve().parent)
     return folder
 
 
@@ -61,10 +73,11 @@ def _to_npz(source: ReplaySource, folder: Path, report: Report | None) -> None:
         write_episode(folder, index, episode.steps)
         if report is not None:
             report(index + 1, total)
+    origin = (source.card or {}).get("source", {})
     card = {
         "kind": EPISODES,
         "spec": source.spec().to_json(),
-        "source": source.describe(),
+        "source": {**source.describe(), "environment": origin.get("environment")},
         "versions": versions(),
     }
     write_card(folder, card)
@@ -75,7 +88,7 @@ def _to_minari(source: ReplaySource, folder: Path, report: Report | None) -> Non
     buffers = need("minari.data_collector.episode_buffer", "Export to Minari")
     spec = source.spec()
     bounds = Bounds(spec.action_low, spec.action_high, "its card")
-    data = folder / "data"
+    data = folder.resolve() / "data"  # the library loses its way in relative paths
     with writing(folder):
         data.mkdir(parents=True)
         storage = storages.MinariStorage.new(

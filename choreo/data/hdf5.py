@@ -30,7 +30,8 @@ PER_ACTION = {
 }
 SEEN = ("observations", "obs")
 NEXT = ("next_observations", "next_obs", "next_observation")
-ENDS = ("dones", "done", "timeouts", "truncations")
+DONES = ("dones", "done")
+CUTS = ("timeouts", "truncations")
 IGNORED = ("infos",)
 REPEAT = "action_repeat"
 ROOT = "data"  # the group that robomimic keeps its episodes in
@@ -74,7 +75,7 @@ class Hdf5Source(Source):
                 self.names[index], f"it cannot be read ({error})", "Copy it again or remove it"
             ) from error
         if repeat is not None:
-            tree[REPEAT] = np.array(int(repeat))
+            tree[REPEAT] = np.asarray(repeat)
         return episode_of(tree, self.names[index], self.reading)
 
     def _groups(self, file: Path) -> list[str]:
@@ -101,22 +102,38 @@ def hdf5_files(folder: Path) -> list[Path]:
 def episode_of(tree: dict[str, Any], origin: str, reading: Reading) -> EpisodeData:
     """An episode from the arrays of one group, nested as its groups are."""
     tree = {name: values for name, values in tree.items() if name not in IGNORED}
-    notes = [f"'{name}' tells of an end, not of why" for name in ENDS if name in tree]
     found = {key: _take(tree, names) for key, names in PER_ACTION.items()}
     per_action = {key: values for key, values in found.items() if values is not None}
+    notes = _ends(tree, per_action)
     if "is_first" in tree:
         groups = {name: child for name, child in tree.items() if isinstance(child, Mapping)}
         plain = {name: child for name, child in tree.items() if name not in groups}
         nested = {n: v for group in groups.values() for n, v in flattened(group).items()}
         return complete({**plain, **nested, **per_action}, origin, reading, notes)
-    _take(tree, ENDS)
     seen, after = _take(tree, SEEN), _take(tree, NEXT)
     beside = {n: v for n, v in tree.items() if seen is None or n in (*reading.keep, REPEAT)}
     steps = beside if seen is None else beside | flattened(seen)
     if after is not None:
-        single = "" if isinstance(after, Mapping) else next(iter(steps))
-        steps = _with_last(steps, flattened(after, single))
+        single = "" if isinstance(after, Mapping) else next(iter(steps), "")
+        steps = _with_last(steps, flattened(after, single), origin)
     return from_transitions(steps, per_action, origin, reading, notes)
+
+
+def _ends(tree: dict[str, Any], per_action: dict[str, Any]) -> list[str]:
+    """Take what else tells of ends out of the tree, and say what was not believed.
+
+    `dones` alone mark ends of any kind: robomimic's own script (dataset_states_to_obs.py) writes
+    success, the end of a trajectory or both there, and does not store which. With a flag for cut
+    episodes beside it, the others terminated.
+    """
+    done, cut = _take(tree, DONES), _take(tree, CUTS)
+    if done is None or "is_terminal" in per_action:
+        return []
+    known = all(np.asarray(flag).dtype.kind in "biuf" for flag in (done, cut))
+    if not known or np.shape(done) != np.shape(cut):
+        return ["'dones' tells of an end, not of why"]
+    per_action["is_terminal"] = np.asarray(done, bool) & ~np.asarray(cut, bool)
+    return []
 
 
 def _take(tree: dict[str, Any], names: tuple[str, ...]) -> Any:
@@ -125,12 +142,24 @@ def _take(tree: dict[str, Any], names: tuple[str, ...]) -> Any:
     return taken[0] if taken else None
 
 
-def _with_last(steps: Steps, after: Steps) -> Steps:
+def _with_last(steps: Steps, after: Steps, origin: str) -> Steps:
     """Observations (T, ...) with the last of those that followed them: (T + 1, ...)."""
+    for name in steps.keys() & after.keys():
+        forms = {(np.shape(v)[1:], np.asarray(v).dtype) for v in (steps[name], after[name])}
+        if len(forms) > 1 or not np.ndim(after[name]) or not np.ndim(steps[name]):
+            raise BadEpisode(
+                origin,
+                f"'{name}' is {_form(steps[name])}, and what followed it {_form(after[name])}",
+                "Write both alike",
+            )
     return {
         name: np.concatenate([values, after[name][-1:]]) if name in after else values
         for name, values in steps.items()
     }
+
+
+def _form(values: Any) -> str:
+    return f"{np.asarray(values).dtype}{list(np.shape(values))}"
 
 
 def _arrays(group: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from choreo.data.bounds import Bounds, observed_bounds
 from choreo.data.card import IMPORTED, read_card, versions, write_card, write_json
+from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, BadEpisode, EpisodeData, Layout, check_finite, check_layout
 from choreo.data.finishing import finish_segments, hash_files, set_hash
 from choreo.data.plan import ImportOptions, Plan, make_plan
@@ -77,17 +78,19 @@ def import_data(
     Raises:
         BadEpisode: an episode cannot be used, and `skip_bad` is not set; the same command with it
             goes on from there.
-        UsageError: source or folder do not fit, or no episode can be used.
+        UsageError: source or folder do not fit, no episode can be used, or another process is
+            importing into the folder.
         StorageError: the disk is full.
     """
     plan = make_plan(source, options or ImportOptions())
     folder = Path(folder)
-    card = read_card(folder)
-    if card is not None:
-        return _finished(card, plan, folder)
-    work = _Import(plan, folder)
-    work.read(report)
-    return work.finish()
+    with claimed(folder):
+        card = read_card(folder)
+        if card is not None:
+            return _finished(card, plan, folder)
+        work = _Import(plan, folder)
+        work.read(report)
+        return work.finish()
 
 
 def _finished(card: dict[str, Any], plan: Plan, folder: Path) -> dict[str, Any]:
@@ -178,15 +181,23 @@ class _Import:
         check_finite(episode)
         if self.progress.layout:
             check_layout(episode, self.progress.layout)
-        wanted = self.progress.action_repeat or self.plan.action_repeat
-        if None not in (episode.action_repeat, wanted) and episode.action_repeat != wanted:
-            raise BadEpisode(
-                episode.origin,
-                f"its action repeat is {episode.action_repeat}, that of the others {wanted}",
-                "Import data of unlike action repeats apart",
-            )
+        self._check_repeat(episode)
         if self.plan.recorded is not None:
             self.plan.recorded.check(episode)
+
+    def _check_repeat(self, episode: EpisodeData) -> None:
+        """An episode tells what the set or, without that, its first episode told."""
+        found, declared = episode.action_repeat, self.plan.action_repeat
+        first = declared is None and not self.progress.layout
+        wanted = self.progress.action_repeat or declared
+        if first or found == wanted or (found is None and declared is not None):
+            return
+        found, wanted = (str(one or "not told") for one in (found, wanted))
+        raise BadEpisode(
+            episode.origin,
+            f"its action repeat is {found}, that of the others {wanted}",
+            "Import data of unlike action repeats apart, say with --action-repeat what is not told",
+        )
 
     def _store(self, episode: EpisodeData) -> None:
         progress = self.progress
@@ -257,7 +268,11 @@ class _Import:
         return {
             "kind": IMPORTED,
             "spec": spec.to_json(),
-            "source": {**source.describe(), "environment": None if known is None else known.id},
+            "source": {
+                **source.describe(),
+                "path": str(source.path.resolve()),
+                "environment": None if known is None else known.id,
+            },
             "request": progress.request,
             "versions": versions(),
             "actions": {

@@ -10,6 +10,7 @@ from choreo.data.card import read_card
 from choreo.data.detect import open_source
 from choreo.data.episode import BadEpisode, EpisodeData, Layout, Reading, check_finite, check_layout
 from choreo.data.finishing import verify
+from choreo.data.plan import declared_bounds
 from choreo.data.source import Skipped, Source
 from choreo.data.statistics import Statistics
 from choreo.envs.spaces import IMAGE_SIZES
@@ -62,7 +63,8 @@ class _Look:
         self.layout: Layout = {}
         self.found: dict[str, str] = {}
         self.observations: tuple[str, ...] = ()
-        self.repeats: set[int] = set()
+        self.repeats: set[int | None] = set()
+        self.bounds = declared_bounds(source)
 
     def take(self, index: int) -> None:
         """Read one episode."""
@@ -75,6 +77,8 @@ class _Look:
         try:
             check_finite(episode)
             check_layout(episode, self.layout)
+            if self.bounds is not None:
+                self.bounds.check(episode)
         except BadEpisode as error:
             self.bad.add(error)
 
@@ -82,15 +86,13 @@ class _Look:
         if not self.layout:
             self.layout, self.observations = episode.layout, episode.observations
             self.found = episode.found
-        if episode.layout.keys() == self.layout.keys():
+        if episode.layout == self.layout:
             self.statistics.add(episode)
-        if episode.action_repeat is not None:
-            self.repeats.add(episode.action_repeat)
+        self.repeats.add(episode.action_repeat)
 
     def summary(self) -> dict[str, Any]:
         """All of it as JSON."""
-        told = self.source.action_repeat()
-        repeats = self.repeats | ({told} if told is not None else set())
+        repeats = {*self.repeats, self.source.action_repeat()} - {None}
         return {
             **self.source.describe(),
             **self.statistics.summary(),
@@ -100,7 +102,7 @@ class _Look:
             },
             "in_files": dict(sorted(self.found.items())),
             "actions": self._actions(),
-            "action_repeat": sorted(repeats),
+            "action_repeat": sorted(repeat for repeat in repeats if repeat is not None),
             "bad": asdict(self.bad),
             "missing": self._missing(),
             "advice": self._advice(),
@@ -126,7 +128,7 @@ class _Look:
             for note, count in sorted(self.statistics.notes.items())
             if note.startswith("no ")
         ]
-        told = self.repeats or self.source.action_repeat() is not None
+        told = self.repeats - {None} or self.source.action_repeat() is not None
         return lacks if told else [*lacks, "no action repeat: taken as 1"]
 
     def _advice(self) -> list[str]:
@@ -138,6 +140,11 @@ class _Look:
         for height, width in sorted(sizes):
             if height != width or height not in IMAGE_SIZES:
                 advice.append(f"images are {height} x {width}: import with --image-size 64")
-        if len(self.repeats) > 1:
+        told = self.repeats - {None}
+        if len(told) > 1:
             advice.append("episodes differ in action repeat: import them apart")
+        elif told and None in self.repeats and self.source.action_repeat() is None:
+            advice.append(
+                "only some episodes tell their action repeat: give it with --action-repeat"
+            )
         return advice

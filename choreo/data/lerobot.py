@@ -178,6 +178,8 @@ def _read_info(path: Path) -> dict[str, Any]:
         info = json.loads((path / INFO).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path / INFO} cannot be read ({error}). Copy it again.") from error
+    if not isinstance(info, dict):
+        raise UsageError(f"{path / INFO} is no JSON object. Copy the data set again.")
     version = str(info.get("codebase_version"))
     if not version.startswith("v3"):
         raise UsageError(

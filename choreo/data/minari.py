@@ -15,10 +15,11 @@ from choreo.data.episode import (
     flattened,
     from_transitions,
 )
-from choreo.data.source import Source, need
+from choreo.data.source import Source, missing, need
 from choreo.errors import UsageError
 
 METADATA = "metadata.json"
+BACK_ENDS = {"hdf5": "h5py", "arrow": "pyarrow"}
 
 
 class MinariSource(Source):
@@ -35,9 +36,13 @@ class MinariSource(Source):
         metadata = _metadata(self._data)
         storage = need("minari.dataset.minari_storage", "A Minari data set")
         try:
-            self._storage: Any = storage.MinariStorage.read(self._data)
-        except (ValueError, ImportError, OSError) as error:
-            raise UsageError(f"{self._data} cannot be read by Minari: {error}.") from error
+            self._storage: Any = storage.MinariStorage.read(self._data.resolve())
+        except ImportError as error:  # of what one of its back ends needs
+            raise missing("This Minari data set", BACK_ENDS[metadata["data_format"]]) from error
+        except Exception as error:  # the library raises whatever its metadata bring about
+            raise UsageError(
+                f"{self._data} cannot be read by Minari ({error!r}). Copy the data set again."
+            ) from error
         self.format = f"minari ({metadata.get('data_format')})"
         self._steps = int(metadata.get("total_steps", 0))
         self._episodes = int(metadata.get("total_episodes", 0))

@@ -94,7 +94,8 @@ def load(path: Path) -> Steps:
     """
     try:
         if not is_zipfile(path):
-            raise BadEpisode(str(path), "it cannot be read (it is no whole zip of arrays)", REMEDY)
+            what = "it is no whole zip of arrays" if path.is_file() else "it is no file"
+            raise BadEpisode(str(path), f"it cannot be read ({what})", REMEDY)
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
     except UNREADABLE as error:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from choreo.data.bounds import Bounds, unit_bounds
+from choreo.data.bounds import CARD_SAYS, Bounds, unit_bounds
 from choreo.data.detect import open_source
 from choreo.data.episode import Layout, Reading
 from choreo.data.source import Source
@@ -47,9 +47,7 @@ class Plan:
     @property
     def recorded(self) -> Bounds | None:
         """Declared bounds of the actions as they stand in the files."""
-        if self.bounds is None or not self.source.scaled:
-            return self.bounds
-        return unit_bounds(len(self.bounds.low), "its card")
+        return as_recorded(self.source, self.bounds)
 
     def request(self) -> dict[str, Any]:
         """What decides the result, as JSON: a second import must agree to go on with a first."""
@@ -74,7 +72,7 @@ class Plan:
                 raise UsageError(
                     f"The images '{name}' of {self.source.path} are {shape[1]} x {shape[2]} pixels;"
                     f" agents take {', '.join(map(str, IMAGE_SIZES))}. Resize them with"
-                    " --image-size 64, or leave them out with --keys."
+                    " `choreo data import SRC DST --image-size 64`, or leave them out with --keys."
                 )
         wanted = self.declared.layout()
         found = {name: layout[name] for name in observations}
@@ -134,6 +132,19 @@ def make_plan(path: Path, options: ImportOptions) -> Plan:
         _bounds(source, declared, options),
         _repeat(source, declared, options),
     )
+
+
+def declared_bounds(source: Source) -> Bounds | None:
+    """The bounds that a source declares of the actions as they stand in its files."""
+    own = source.bounds()
+    return as_recorded(source, None if own is None else Bounds(*own, origin=f"{source.path}"))
+
+
+def as_recorded(source: Source, bounds: Bounds | None) -> Bounds | None:
+    """The environment's bounds, or [-1, 1] where the files hold scaled actions."""
+    if bounds is None or not source.scaled:
+        return bounds
+    return unit_bounds(len(bounds.low), CARD_SAYS)
 
 
 def _bounds(source: Source, declared: DeclaredSpec, options: ImportOptions) -> Bounds | None:

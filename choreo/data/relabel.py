@@ -6,18 +6,20 @@ state is set in the task's simulator, and the task says what it gives for it.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from choreo.data.card import read_card, write_card, write_json
+from choreo.data.card import card_spec, read_card, write_card, write_json
+from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, DISCOUNT, REWARD, BadEpisode, Steps
 from choreo.data.exorl import PHYSICS, remove_leftovers, save_episode
 from choreo.data.npz import load
-from choreo.envs import EnvSpec, make
+from choreo.data.source import Skipped
+from choreo.envs import make
 from choreo.envs.make import DOMAIN_TASKS, GOAL_DOMAIN
 from choreo.errors import UsageError
 
@@ -36,32 +38,49 @@ class Relabelled:
     episodes: int
     steps: int
     mean_return: float
+    skipped: Skipped = field(default_factory=Skipped)
 
 
 def relabel(
-    source: Path, destination: Path, task: str, progress: Callable[[int, int], None] | None = None
+    source: Path,
+    destination: Path,
+    task: str,
+    progress: Callable[[int, int], None] | None = None,
+    skip_bad: bool = False,
 ) -> Relabelled:
     """Write the episodes of `source` to `destination` with the rewards of `task`.
 
     Reward and discount of row t are those of the state in row t, which the action of row t led to;
     row 0 has reward 0. All else stays as it is. Episodes already in `destination` stay, so the
-    same call goes on after a kill. `progress` gets episodes done and episodes in all.
+    same call goes on after a kill. `progress` gets episodes done and episodes in all. With
+    `skip_bad`, episodes that cannot be used are left out and counted.
 
     Raises:
+        BadEpisode: an episode cannot be used, and `skip_bad` is not set.
         UsageError: the data hold no physics, or physics of something else; or their steps are
-            several frames long; or the task's reward depends on more than the state.
+            several frames long; or the task's reward depends on more than the state; or another
+            process is writing into `destination`.
         StorageError: the disk is full.
     """
     source, destination = Path(source), Path(destination)
     paths = sorted(source.glob("*.npz")) if source.is_dir() else []
     if not paths:
-        raise UsageError(f"{source} holds no .npz episodes. Give a folder of episodes.")
+        raise UsageError(
+            f"{source} holds no .npz episodes. Give a folder of episodes; of an imported set that "
+            "keeps physics, `choreo data export` makes one."
+        )
     card = read_card(source)
     _check_card(card, task, source)
     rewards = TaskRewards(task)
     try:
-        _open_destination(source, destination, card, task)
-        return _relabel_all(paths, destination, rewards, progress)
+        if destination.resolve() == source.resolve():
+            raise UsageError(
+                f"{destination} is the source itself. Give another folder for the result."
+            )
+        with claimed(destination):
+            _open_destination(source, destination, card, task)
+            skipped = Skipped() if skip_bad else None
+            return _relabel_all(paths, destination, rewards, progress, skipped)
     finally:
         rewards.close()
 
@@ -71,21 +90,37 @@ def _relabel_all(
     destination: Path,
     rewards: "TaskRewards",
     progress: Callable[[int, int], None] | None,
+    skipped: Skipped | None,
 ) -> Relabelled:
     steps, returns = 0, []
     for done, path in enumerate(paths, 1):
-        target = destination / path.name
-        if target.exists():
-            reward = load(target)[REWARD]
+        try:
+            reward = _relabel_one(path, destination / path.name, rewards)
+        except BadEpisode as error:
+            if skipped is None:
+                raise
+            skipped.add(error)
         else:
-            arrays = rewards.relabel(load(path), str(path))
-            reward = arrays[REWARD]
-            save_episode(target, arrays)
-        steps += len(reward) - 1
-        returns.append(float(reward.sum(dtype=np.float64)))
+            steps += len(reward) - 1
+            returns.append(float(reward.sum(dtype=np.float64)))
         if progress is not None:
             progress(done, len(paths))
-    return Relabelled(len(paths), steps, float(np.mean(returns)))
+    skipped = skipped or Skipped()
+    if not returns:
+        raise UsageError(
+            f"None of the {len(paths)} episodes of {paths[0].parent} can be used. The first: "
+            f"{skipped.first[0]}."
+        )
+    return Relabelled(len(returns), steps, float(np.mean(returns)), skipped)
+
+
+def _relabel_one(path: Path, target: Path, rewards: "TaskRewards") -> np.ndarray:
+    """The rewards of one episode, which are written unless they are there already."""
+    if target.exists():
+        return load(target)[REWARD]
+    arrays = rewards.relabel(load(path), str(path))
+    save_episode(target, arrays)
+    return arrays[REWARD]
 
 
 class TaskRewards:
@@ -125,6 +160,8 @@ class TaskRewards:
             row = int(np.argmax(~np.isfinite(reward)))
             raise BadEpisode(origin, f"the reward of row {row} is {reward[row]}", "Remove it")
         new = {REWARD: reward.astype(np.float32), DISCOUNT: discount.astype(np.float32)}
+        if "is_terminal" in arrays:
+            new["is_terminal"] = discount == 0
         shapes = {name: np.shape(arrays.get(name, reward[:, None])) for name in new}
         return arrays | {name: value.reshape(shapes[name]) for name, value in new.items()}
 
@@ -157,13 +194,15 @@ def _check_card(card: dict[str, Any] | None, task: str, source: Path) -> None:
     """Refuse what the card says cannot be done."""
     if card is None:
         return
-    spec = EnvSpec.from_json(card["spec"])
-    recorded_in, repeat = spec.id, spec.action_repeat
+    spec = card_spec(card, source)
+    recorded_in, repeat = _environment(card), spec.action_repeat
     if repeat != 1:
         raise UsageError(
             f"{source} was recorded with {repeat} frames per step, whose rewards add up, and holds"
             " the state of the last of them only. Collect with --action-repeat 1 to relabel."
         )
+    if recorded_in is None:
+        return  # the size of the physics states has to tell
     if _domain(recorded_in) != _domain(task):
         raise UsageError(
             f"{source} was recorded in {recorded_in}, and {task} is of another domain. Give a task"
@@ -175,6 +214,12 @@ def _check_card(card: dict[str, Any] | None, task: str, source: Path) -> None:
             f"the brick of {recorded} lies where that task put it, so {source} never shows the"
             f" target of {wanted}. Collect in jaco_fixed to relabel for other targets."
         )
+
+
+def _environment(card: dict[str, Any]) -> str | None:
+    """Where the episodes of a card were recorded; of exported sets, where they were at first."""
+    own = card["spec"]["id"]
+    return card.get("source", {}).get("environment") if own.startswith("data:") else own
 
 
 def _domain(id: str) -> str:
@@ -189,12 +234,10 @@ def _open_destination(
     source: Path, destination: Path, card: dict[str, Any] | None, task: str
 ) -> None:
     """Make the folder with its cards, or see that it is one of the same source and task."""
-    if destination.resolve() == source.resolve():
-        raise UsageError(f"{destination} is the source itself. Give another folder for the result.")
     wanted = {
         "task": task,
         "source": str(source.resolve()),
-        "recorded_in": None if card is None else card["spec"]["id"],
+        "recorded_in": None if card is None else _environment(card),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
     provenance = destination / PROVENANCE

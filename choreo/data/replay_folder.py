@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from choreo.data.card import CARD, IMPORTED, read_card
+from choreo.data.card import CARD, IMPORTED, card_spec, read_card
 from choreo.data.episode import EpisodeData, Reading, complete
 from choreo.data.source import Source
 from choreo.envs.spaces import EnvSpec
@@ -27,7 +27,7 @@ class ReplaySource(Source):
         root = self.path.parent if self.path.name == REPLAY else self.path
         self.card = read_card(root)
         found = _run_state(root) if self.card is None else self.card
-        self._spec = EnvSpec.from_json(found["spec"])
+        self._spec = card_spec(found, root)
         self.replay = Replay.open(root / REPLAY, found["replay"])
         self._keys = reading.keys or tuple(self._spec.observations)
         self._places = [place for s in range(self.replay.streams) for place in self._episodes(s)]

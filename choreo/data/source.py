@@ -90,12 +90,12 @@ class Source(abc.ABC):
 
     def bytes(self) -> int:
         """Size of all files."""
-        return sum(path.stat().st_size for path in self.files())
+        return sum(map(_size, self.files()))
 
     def files_sha256(self) -> str:
         """A hash over name and size of every file, which tells whether the set has changed."""
         root = self.path if self.path.is_dir() else self.path.parent
-        lines = [f"{p.relative_to(root).as_posix()} {p.stat().st_size}\n" for p in self.files()]
+        lines = [f"{p.relative_to(root).as_posix()} {_size(p)}\n" for p in self.files()]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -126,6 +126,14 @@ class Source(abc.ABC):
                 skipped.add(error)
 
 
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 of one that cannot be looked at, whose episodes will be bad ones."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def need(module: str, what: str) -> Any:
     """A library that only some formats need.
 
@@ -137,7 +145,12 @@ def need(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UsageError(
-            f"{what} needs the Python package {module.split('.')[0]}, which is not installed. "
-            "Install it with: pip install 'choreo[data]'"
-        ) from error
+        raise missing(what, module.split(".")[0]) from error
+
+
+def missing(what: str, package: str) -> UsageError:
+    """The error that says which package is needed, and how to install it."""
+    return UsageError(
+        f"{what} needs the Python package {package}, which is not installed. "
+        "Install it with: pip install 'choreo[data]'"
+    )

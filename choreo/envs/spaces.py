@@ -1,10 +1,12 @@
 """What an environment shows and accepts, as plain data that a checkpoint can hold."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from choreo.errors import EnvironmentMismatch, UsageError
 
+ROUNDING = 1e-6  # share by which bounds that agree may differ, as single precision does [ours]
 IMAGE_SIZES = (32, 64, 128)  # pixels: what the world model's convolutions take (ours)
 
 Obs = Literal["states", "pixels", "both"]
@@ -114,14 +116,26 @@ class EnvSpec:
                 f"{other.id} takes {other.action_size}."
             ]
         sentences = []
-        if (self.action_low, self.action_high) != (other.action_low, other.action_high):
-            sentences.append(f"The action bounds of {self.id} and {other.id} differ.")
+        mine, theirs = (one.action_low + one.action_high for one in (self, other))
+        if not all(math.isclose(a, b, rel_tol=ROUNDING) for a, b in zip(mine, theirs)):
+            sentences.append(
+                f"The action bounds of {self.id} and {other.id} differ: {_span(self)} and"
+                f" {_span(other)}."
+            )
+            if self.id.startswith("data:"):
+                sentences.append("Learn from the data anew with a --spec that tells the bounds.")
         if self.action_repeat != other.action_repeat:
             sentences.append(
                 f"{self.id} repeats each action {self.action_repeat} times, "
                 f"{other.id} {other.action_repeat} times."
             )
         return sentences
+
+
+def _span(spec: EnvSpec) -> str:
+    """Its action bounds in few words."""
+    spans = [f"[{a:.4g}, {b:.4g}]" for a, b in zip(spec.action_low, spec.action_high)]
+    return spans[0] if len(set(spans)) == 1 else " x ".join(spans)
 
 
 def name_nearest_size(size: int) -> int:

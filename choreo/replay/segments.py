@@ -1,5 +1,6 @@
 """Segment files: fixed numbers of fixed-size rows, written with calls and read through maps."""
 
+import errno
 import mmap
 import os
 import sys
@@ -16,11 +17,16 @@ from choreo.errors import StorageError
 # Python's mmap keeps a file descriptor per map, and many systems allow 1024 of them. [ours]
 MAX_MAPS = 256
 ADVICE = sys.platform == "linux"  # whether a map can be told what will be read
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 CLEARED = 2**20  # bytes cleared in one call, so that memory stays flat [ours]
 
 
 def refused(path: Path, error: OSError) -> StorageError:
     """What to tell a user when the operating system does not take data for `path`."""
+    if error.errno in CLOSED:
+        return StorageError(
+            f"Could not write {path}: {error.strerror}. Give a folder that can be written to."
+        )
     return StorageError(
         f"Could not write {path}: {error.strerror}. Room for replay data was wanted. Free some "
         "space or set a smaller byte cap, then give the same command again to go on from the "

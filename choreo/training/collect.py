@@ -25,6 +25,7 @@ import torch
 
 from choreo.agent import find_checkpoint
 from choreo.data.card import read_card, write_card
+from choreo.data.claim import claimed
 from choreo.data.exorl import episode_path, list_episodes, remove_leftovers, save_episode
 from choreo.envs import EnvSpec
 from choreo.errors import ChoreoError, UsageError
@@ -69,8 +70,8 @@ def collect(
         command: what the data card says this was made with.
 
     Raises:
-        UsageError: the folder holds something else, episodes may never end, or the policy does not
-            fit the environment.
+        UsageError: the folder holds something else, another process is recording into it, episodes
+            may never end, or the policy does not fit the environment.
         NotFinite: environment or agent gave NaN.
         StorageError: the disk is full.
     """
@@ -79,13 +80,14 @@ def collect(
     player = Player(plan)
     try:
         recording = _Recording(plan, player.spec, Path(folder), frames, progress)
-        recording.open(list(command))
-        count = processes or len(os.sched_getaffinity(0))
-        if count == 1:
-            recording.play(player)
-        else:
-            recording.play_in_processes(min(count, recording.rounds_left()))
-        return recording.finish()
+        with claimed(recording.folder):
+            recording.open(list(command))
+            count = processes or len(os.sched_getaffinity(0))
+            if count == 1:
+                recording.play(player)
+            else:
+                recording.play_in_processes(min(count, recording.rounds_left()))
+            return recording.finish()
     finally:
         player.close()
 

@@ -16,6 +16,8 @@ from choreo.config import (
     RunConfig,
 )
 from choreo.data import ImportOptions, open_dataset
+from choreo.data.card import CARD
+from choreo.data.detect import source_kind
 from choreo.data.importer import Report
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
@@ -111,7 +113,9 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     folder. Source: paper section 4.1.
     """
     device = _prepare(config)
-    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE)
+    if not (config.run_dir / "data" / CARD).exists():
+        source_kind(config.data)  # a wrong path should leave no run behind
+    run = open_run(config.run_dir, config.to_json(), (*MAY_CHANGE, "skip_bad"))
     with importing() as report:
         options = ImportOptions(spec=config.spec)
         data = open_dataset(config.data, config.skip_bad, run.path / "data", options, report)

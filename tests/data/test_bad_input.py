@@ -10,17 +10,20 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from toy_data import SIZE, episode, write_hdf5, write_lerobot, write_minari, write_npz
+from toy_data import SIZE, episode, write_minari, write_npz
 
 from choreo.data import (
     BadEpisode,
     ImportOptions,
+    Reading,
     import_data,
     inspect_data,
     open_source,
     write_episode,
 )
 from choreo.data.card import EPISODES, write_card
+from choreo.data.episode import complete
+from choreo.data.hdf5 import episode_of
 from choreo.envs.spaces import ArraySpec, EnvSpec
 from choreo.errors import UsageError
 
@@ -125,6 +128,18 @@ CASES: dict[str, tuple[Spoil, str]] = {
     "text": (changed(observation=np.array([["a"]] * 6)), "holds <U1; wanted numbers"),
     "NaN reward": (nan_reward, "'reward' is NaN or infinite in 2 of 6 rows, first in row 2"),
     "infinite": (changed(observation=np.full((6, 3), 1e300)), "'observation' is NaN or infinite"),
+    "no width": (changed(observation=np.zeros((6, 0))), "'observation' holds no number per step"),
+    "no action width": (changed(action=np.zeros((6, 0))), "'action' holds no number per step"),
+    "no pixel": (changed(observation=np.zeros((6, 3, 0, 32), np.uint8)), "which holds no pixel"),
+    "text reward": (changed(reward=np.array(["a"] * 6)), "'reward' holds <U1; wanted numbers"),
+    "single reward": (changed(reward=np.array(1.0)), "['reward'] should have one row per step"),
+    "two flags": (changed(is_terminal=np.zeros((6, 2))), "'is_terminal' has shape (6, 2); wanted"),
+    "text flag": (changed(is_terminal=np.array(["no"] * 6)), "'is_terminal' holds <U2"),
+    "NaN flag": (changed(is_last=np.full(6, np.nan)), "'is_last' has shape (6,); wanted one truth"),
+    "NaN discount": (changed(discount=np.full(6, np.nan)), "'discount' is NaN or infinite"),
+    "text discount": (changed(discount=np.array(["1"] * 6)), "'discount' holds <U1"),
+    "half a repeat": (changed(action_repeat=np.array(1.5)), "its action repeat is 1.5"),
+    "text repeat": (changed(action_repeat=np.array("two")), "its action repeat is two"),
     "goes on": (
         changed(discount=np.array([1, 1, 0, 1, 1, 1.0])), "goes on after its end in row 2"
     ),
@@ -149,6 +164,60 @@ def test_a_bad_episode_is_named_skipped_and_counted(tmp_path: Path, case: str) -
     found = inspect_data(folder)
     if case != "action repeat":  # which is no fault of the one episode
         assert found["bad"]["count"] == 1 and words in found["bad"]["first"][0]
+
+
+def test_a_file_that_is_gone_is_one_bad_episode(tmp_path: Path) -> None:
+    folder = write_npz(tmp_path / "data", [episode(5), episode(5)])
+    (folder / BAD).unlink()
+    (folder / BAD).symlink_to(tmp_path / "nowhere.npz")
+    assert inspect_data(folder)["bad"]["count"] == 1
+    with pytest.raises(BadEpisode, match=f"{BAD}: it cannot be read"):
+        import_data(folder, tmp_path / "set")
+    assert import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))["episodes"] == 1
+
+
+FLAT = "observation action reward discount is_first is_last is_terminal action_repeat physics seed"
+NESTED = "obs obs/x next_obs next_obs/observation actions rewards terminals dones timeouts infos"
+KINDS = ["float64", "uint8", "int64", "bool", "U3", "S2", "complex64", "M8[s]", "f4,f4", "O"]
+odd_array = st.builds(
+    lambda shape, kind: np.zeros(shape, kind),
+    st.lists(st.sampled_from([6, 6, 5, 5, 0, 1, 3]), max_size=4),
+    st.sampled_from(KINDS),
+)
+
+
+def as_tree(arrays: dict[str, Any]) -> dict[str, Any]:
+    """An episode in robomimic's form, with some entries in place of its own."""
+    good = episode(5)
+    tree: dict[str, Any] = {"actions": good["action"][1:], "rewards": good["reward"][1:]}
+    tree["obs"] = {"observation": good["observation"][:-1]}
+    for name, values in arrays.items():
+        group, _, leaf = name.partition("/")
+        if not leaf:
+            tree[group] = values
+        elif isinstance(tree.setdefault(group, {}), dict):
+            tree[group][leaf] = values
+    return tree
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    flat=st.dictionaries(st.sampled_from(FLAT.split()), odd_array, max_size=3),
+    nested=st.dictionaries(st.sampled_from(NESTED.split()), odd_array, max_size=3),
+)
+def test_whatever_arrays_there_are_an_episode_is_read_or_refused(
+    flat: dict[str, np.ndarray], nested: dict[str, np.ndarray]
+) -> None:
+    for read in (
+        lambda: complete(episode(5) | flat, "here", Reading()),
+        lambda: episode_of(as_tree(nested), "here", Reading()),
+    ):
+        try:
+            found = read()
+        except BadEpisode as error:
+            assert str(error).startswith("here: ")
+        else:
+            assert {len(values) for values in found.steps.values()} == {len(found) + 1}
 
 
 @settings(
@@ -236,6 +305,33 @@ def test_mixed_action_repeats(tmp_path: Path) -> None:
         import_data(tmp_path / "data", tmp_path / "set2", ImportOptions(action_repeat=1))
 
 
+@pytest.mark.parametrize("told", [0, 1])
+def test_an_action_repeat_that_only_some_tell(tmp_path: Path, told: int) -> None:
+    episodes = [episode(), episode()]
+    episodes[told]["action_repeat"] = np.array(4)
+    folder = write_npz(tmp_path / "data", episodes)
+    with pytest.raises(BadEpisode, match=r"action repeat is .*not told.*--action-repeat"):
+        import_data(folder, tmp_path / "set")
+    assert "only some episodes" in inspect_data(folder)["advice"][0]
+    card = import_data(folder, tmp_path / "other", ImportOptions(action_repeat=4))
+    assert card["spec"]["action_repeat"] == 4 and card["episodes"] == 2
+
+
+@pytest.mark.parametrize("back_end", ["npz", "hdf5"])
+def test_an_inspection_counts_actions_out_of_the_bounds_the_files_tell(
+    tmp_path: Path, back_end: str
+) -> None:
+    steps = episode()
+    steps["action"][3, 1] = 1.5
+    folder = tmp_path / "data"
+    if back_end == "npz":
+        with_card(write_npz(folder, [episode(), steps]), 2)
+    else:
+        write_minari(folder, [episode(), steps], back_end)
+    bad = inspect_data(folder)["bad"]
+    assert bad["count"] == 1 and "first 1.5 in row 3" in bad["first"][0]
+
+
 def test_folders_of_unlike_bounds(tmp_path: Path) -> None:
     for name, high in (("a", 1.0), ("b", 2.0)):
         with_card(write_npz(tmp_path / "data" / name, [episode()]), 2, high)
@@ -243,7 +339,10 @@ def test_folders_of_unlike_bounds(tmp_path: Path) -> None:
         open_source(tmp_path / "data")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 9, "spec": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"format": 9, "spec": {}}', '{"format": 1, "spec": {"id": "x"}}'],
+)
 def test_a_damaged_card(tmp_path: Path, text: str) -> None:
     folder = write_npz(tmp_path / "data", [episode()])
     (folder / "card.json").write_text(text)
@@ -300,76 +399,6 @@ def test_a_replay_without_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "set" / "card.json").unlink()
     with pytest.raises(UsageError, match="neither a checkpoint nor a card"):
         open_source(tmp_path / "set")
-
-
-def test_damaged_hdf5(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    write_hdf5(folder / "a.hdf5", [episode(), episode()], "after")
-    (folder / "b.hdf5").write_bytes((folder / "a.hdf5").read_bytes()[:900])
-    with pytest.raises(BadEpisode, match=r"b\.hdf5: it cannot be read"):
-        import_data(folder, tmp_path / "set")
-    card = import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))
-    assert card["episodes"] == 2 and card["skipped"]["count"] == 1
-
-
-def test_hdf5_without_episodes(tmp_path: Path) -> None:
-    import h5py
-
-    with h5py.File(tmp_path / "a.hdf5", "w") as file:
-        file["actions"] = np.zeros((5, 2))
-    with pytest.raises(UsageError, match="holds no group with actions or action"):
-        open_source(tmp_path / "a.hdf5")
-
-
-def test_damaged_minari(tmp_path: Path) -> None:
-    folder = write_minari(tmp_path / "data", [episode(), episode()], "hdf5")
-    (folder / "data" / "main_data.hdf5").write_bytes(b"nothing")
-    with pytest.raises(BadEpisode, match="episode 0: Minari cannot read it"):
-        import_data(folder, tmp_path / "set")
-    metadata = folder / "data" / "metadata.json"
-    metadata.write_text('{"data_format": "hdf5", "env_spec": "{}"}')
-    with pytest.raises(UsageError, match=r"does not tell \['action_space', 'observation_space'\]"):
-        open_source(folder)
-    metadata.write_text("{")
-    with pytest.raises(UsageError, match=r"metadata\.json cannot be read"):
-        open_source(folder)
-
-
-def test_damaged_lerobot(tmp_path: Path) -> None:
-    folder = write_lerobot(tmp_path / "data", [episode() for _ in range(4)])
-    table = folder / "data" / "chunk-000" / "file-001.parquet"
-    table.write_bytes(table.read_bytes()[:100])
-    card = import_data(folder, tmp_path / "set", ImportOptions(skip_bad=True))
-    assert card["episodes"] == card["skipped"]["count"] == 2
-    info = folder / "meta" / "info.json"
-    info.write_text(info.read_text().replace("v3.0", "v2.1"))
-    with pytest.raises(UsageError, match=r"of version v2\.1; version 3 is read"):
-        open_source(folder)
-    info.write_text("")
-    with pytest.raises(UsageError, match=r"info\.json cannot be read"):
-        open_source(folder)
-
-
-@pytest.mark.parametrize(
-    ("module", "write"),
-    [
-        ("h5py", lambda folder: write_hdf5(folder / "a.hdf5", [episode()], "after")),
-        ("minari", lambda folder: write_minari(folder / "m", [episode()], "hdf5")),
-        ("pyarrow", lambda folder: write_lerobot(folder / "l", [episode()])),
-    ],
-)
-def test_a_missing_library_is_named(
-    tmp_path: Path, module: str, write: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = write(tmp_path)
-
-    def fail(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr("importlib.import_module", fail)
-    with pytest.raises(UsageError, match=f"package {module}, which is not .*choreo\\[data\\]"):
-        open_source(source)
 
 
 def test_a_zip_of_other_things(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_data import SIZE, episode, write_hdf5, write_lerobot, write_npz
+from toy_data import SIZE, episode, write_hdf5, write_lerobot, write_minari, write_npz
 
 from choreo.data import (
     ImportOptions,
@@ -18,6 +18,7 @@ from choreo.data import (
     read_episodes,
     write_episode,
 )
+from choreo.data.exporter import To
 from choreo.envs.spaces import ArraySpec, EnvSpec
 from choreo.errors import UsageError
 from choreo.record import checkpoint
@@ -84,11 +85,69 @@ def test_images_shrink_to_means_of_their_pixels(tmp_path: Path) -> None:
 def test_robomimics_ends_are_not_terminations(tmp_path: Path) -> None:
     steps = episode(4, grip=np.zeros((5, 1)))
     file = write_hdf5(tmp_path / "a.hdf5", [steps, episode(4, grip=np.ones((5, 1)))], "next")
+    leave(file, "terminals")
     first, second = open_source(file).episodes()
     assert first.observations == ("grip", "observation")
     assert not first.steps["is_terminal"].any()
     assert "'dones' tells of an end, not of why" in first.notes
     assert second.steps["grip"].min() == 1
+
+
+def leave(file: Path, *names: str, **others: np.ndarray) -> None:
+    """Remove arrays of every episode and add others."""
+    import h5py
+
+    with h5py.File(file, "a") as opened:
+        for group in opened["data"].values():  # pyright: ignore
+            for name in names:
+                del group[name]
+            for name, values in others.items():
+                group[name] = values
+
+
+@pytest.mark.parametrize("name", ["timeouts", "truncations"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_dones_beside_a_flag_of_cut_episodes_are_terminations(
+    tmp_path: Path, name: str, cut: bool
+) -> None:
+    file = write_hdf5(tmp_path / "a.hdf5", [episode(4)], "after")
+    leave(file, "terminals", **{name: np.arange(4) == (3 if cut else 4)})
+    (found,) = open_source(file).episodes()
+    assert found.steps["is_terminal"].tolist() == [False] * 4 + [not cut]
+    assert not any("dones" in note for note in found.notes)
+
+
+def test_terminals_come_before_dones(tmp_path: Path) -> None:
+    file = write_hdf5(tmp_path / "a.hdf5", [episode(4)], "after")  # dones at the end, no terminal
+    leave(file, timeouts=np.zeros(4, bool))
+    (found,) = open_source(file).episodes()
+    assert not found.steps["is_terminal"].any()
+
+
+@pytest.mark.parametrize("back_end", ["hdf5", "arrow"])
+def test_minaris_terminations_terminate_and_its_truncations_do_not(
+    tmp_path: Path, back_end: str
+) -> None:
+    ended = episode(4)
+    ended["discount"][-1] = 0
+    folder = write_minari(tmp_path / "m", [ended, episode(4)], back_end)
+    first, second = open_source(folder).episodes()
+    assert first.steps["is_terminal"].tolist() == [False] * 4 + [True]
+    assert not second.steps["is_terminal"].any() and second.steps["is_last"][-1]
+    if back_end == "hdf5":  # the same file, read without Minari's library
+        first, second = open_source(folder / "data" / "main_data.hdf5").episodes()
+        assert first.steps["is_terminal"][-1] and not second.steps["is_terminal"].any()
+
+
+def test_lerobots_dones_are_ends_of_any_kind(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    folder = write_lerobot(tmp_path / "l", [episode(4)])
+    (file,) = folder.rglob("data/*/*.parquet")
+    table = pq.read_table(file)
+    pq.write_table(table.append_column("next.done", [[False] * 3 + [True]]), file)
+    (found,) = open_source(folder).episodes()
+    assert not found.steps["is_terminal"].any() and found.steps["is_last"][-1]
 
 
 def test_groups_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -221,14 +280,33 @@ def test_a_run_is_a_data_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["npz", "minari"])
-def test_exports_keep_bounds_and_action_repeat(tmp_path: Path, to: str) -> None:
+def test_exports_keep_bounds_and_action_repeat(
+    tmp_path: Path, to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = run_folder(tmp_path / "run", [5, 2])
-    export_data(run, tmp_path / "out", to)  # pyright: ignore[reportArgumentType]
-    card = import_data(tmp_path / "out", tmp_path / "set")
+    monkeypatch.chdir(tmp_path)
+    export_data(run, Path("out"), to)  # pyright: ignore[reportArgumentType]
+    card = import_data(Path("out"), tmp_path / "set")
     assert card["spec"]["action_low"] == [-2, 0] and card["spec"]["action_repeat"] == 2
     wanted = episode(5, 0)["action"]
     found = open_dataset(tmp_path / "set").replay.read(0, 0, 6)["action"]
     np.testing.assert_allclose(found, wanted, atol=2e-7)
+
+
+@pytest.mark.parametrize("to", ["npz", "minari"])
+def test_an_export_is_there_whole_or_not_at_all(tmp_path: Path, to: To) -> None:
+    run = run_folder(tmp_path / "run", [5, 2])
+
+    def stop(done: int, _: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_data(run, tmp_path / "out", to, stop)
+    assert not (tmp_path / "out").exists()
+    export_data(run, tmp_path / "out", to)
+    assert [len(e) for e in open_source(tmp_path / "out").episodes()] == [5, 2, 5, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 
 def test_minari_exports_have_actions_in_the_environments_units(tmp_path: Path) -> None:

@@ -219,7 +219,24 @@ def test_a_spec_file_chooses_the_observations(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "told",
-    ["[", '{"action_low": [0]}', '{"action_low": [1], "action_high": [0]}', '{"observations": 3}'],
+    [
+        "[",
+        "3",
+        '{"action_low": [0]}',
+        '{"action_low": [1], "action_high": [0]}',
+        '{"action_low": [-1, -1], "action_high": [1, NaN]}',
+        '{"action_low": ["a", "b"], "action_high": ["c", "d"]}',
+        '{"action_low": -1, "action_high": 1}',
+        '{"action_hi": [1, 1]}',
+        '{"action_repeat": 0}',
+        '{"action_repeat": "2"}',
+        '{"episode_steps": 2.5}',
+        '{"step_seconds": -1}',
+        '{"cameras": "side"}',
+        '{"observations": 3}',
+        '{"observations": {"observation": {"shape": 3, "dtype": "float32"}}}',
+        '{"observations": {"observation": {"shape": [3], "dtype": "float64"}}}',
+    ],
 )
 def test_a_spec_file_that_does_not_fit_together_is_refused(tmp_path: Path, told: str) -> None:
     file = tmp_path / "spec.json"
@@ -314,3 +331,39 @@ def test_reading_data_needs_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert run.stdout.strip() == "False"
+
+
+def test_two_imports_into_one_folder(source: Path, tmp_path: Path) -> None:
+    """The second is refused while the first lasts; nothing of the lock stays behind."""
+    folder, told = tmp_path / "set", []
+
+    def second(done: int, _: int) -> None:
+        if done == 5:
+            with pytest.raises(UsageError, match=r"Another process is writing into .*set") as error:
+                import_data(source, folder, SKIP)
+            told.append(error)
+
+    card = import_data(source, folder, SKIP, second)
+    assert told and card == import_data(source, folder, SKIP)
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "replay"]
+
+
+def test_a_file_is_no_folder_for_an_import(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        import_data(source, tmp_path / "set", SKIP)
+
+
+def test_a_folder_that_cannot_be_made_is_not_a_full_disk(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Give a folder that can be written to"):
+        import_data(source, tmp_path / "file" / "set", SKIP)
+
+
+def test_an_import_that_is_whole_needs_its_source_no_more(source: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "run" / "data"
+    card = open_dataset(source, skip_bad=True, cache=cache).card
+    source.rename(tmp_path / "elsewhere")
+    assert open_dataset(source, cache=cache).card == card
+    with pytest.raises(UsageError, match="does not exist"):
+        open_dataset(tmp_path / "nowhere", cache=cache)

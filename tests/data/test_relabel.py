@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from choreo.data import ImportOptions, export_data, import_data
 from choreo.data.card import write_card
+from choreo.data.claim import claimed
+from choreo.data.episode import BadEpisode
 from choreo.data.exorl import episode_path, list_episodes, save_episode
 from choreo.data.npz import load
 from choreo.data.relabel import TaskRewards, relabel
@@ -168,6 +171,50 @@ def test_the_same_call_goes_on_after_whole_episodes(tmp_path: Path) -> None:
     assert second.read_bytes() == bytes_before
     assert list_episodes(tmp_path / "run") == {0: 3, 1: 3}
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_bad_episodes_are_left_out_and_counted(tmp_path: Path) -> None:
+    arrays = recorded(tmp_path / "stand")
+    bad = episode_path(tmp_path / "stand", 1, 3)
+    save_episode(bad, arrays | {"physics": arrays["physics"][:-1]})
+    with pytest.raises(BadEpisode, match=f"{bad.name}.*cut short.*--skip-bad"):
+        relabel(tmp_path / "stand", tmp_path / "run", "walker_run")
+    found = relabel(tmp_path / "stand", tmp_path / "run", "walker_run", skip_bad=True)
+    assert (found.episodes, found.steps, found.skipped.count) == (1, 3, 1)
+    assert bad.name in found.skipped.first[0]
+    assert list_episodes(tmp_path / "run") == {0: 3}
+    episode_path(tmp_path / "stand", 0, 3).unlink()
+    with pytest.raises(UsageError, match="None of the 1 episodes"):
+        relabel(tmp_path / "stand", tmp_path / "none", "walker_run", skip_bad=True)
+
+
+def test_two_processes_do_not_relabel_into_one_folder(tmp_path: Path) -> None:
+    recorded(tmp_path / "stand")
+    with claimed(tmp_path / "run"), pytest.raises(UsageError, match="Another process"):
+        relabel(tmp_path / "stand", tmp_path / "run", "walker_run")
+    assert relabel(tmp_path / "stand", tmp_path / "run", "walker_run").episodes == 1
+
+
+def test_a_flag_of_termination_follows_the_discount() -> None:
+    own = played("walker_stand", steps=2) | {"is_terminal": np.array([False, False, True])}
+    found = relabelled(own, "walker_run")
+    assert found["discount"].all() and not found["is_terminal"].any()
+
+
+@pytest.mark.parametrize("task", ["walker_run", "quadruped_run"])
+def test_an_imported_set_is_relabelled_once_it_is_exported(tmp_path: Path, task: str) -> None:
+    arrays = recorded(tmp_path / "stand")
+    import_data(tmp_path / "stand", tmp_path / "set", ImportOptions(keep=("physics",)))
+    with pytest.raises(UsageError, match="choreo data export"):
+        relabel(tmp_path / "set", tmp_path / "run", task)
+    export_data(tmp_path / "set", tmp_path / "out", "npz")
+    if task == "quadruped_run":
+        with pytest.raises(UsageError, match=r"recorded in walker_stand.* another domain"):
+            relabel(tmp_path / "out", tmp_path / "run", task)
+        return
+    relabel(tmp_path / "out", tmp_path / "run", task)
+    found = load(episode_path(tmp_path / "run", 0, 3))["reward"]
+    np.testing.assert_array_equal(found, relabelled(arrays, task)["reward"][:, 0])
 
 
 def test_flat_rewards_stay_flat_and_missing_ones_are_added() -> None:

@@ -53,3 +53,13 @@ def test_the_nearest_image_size_is_named(size: int, nearest: int) -> None:
 def test_other_bounds_and_another_repeat_are_differences() -> None:
     other = replace(SPEC, action_high=(2.0, 0.5), action_repeat=1)
     assert len(SPEC.compatible_with(other)) == 2
+
+
+def test_bounds_in_single_precision_agree_with_those_that_were_typed() -> None:
+    told = replace(SPEC, action_low=(-0.4, -0.4), action_high=(0.4, 0.4))
+    own = replace(
+        SPEC, action_low=(-0.4000000059604645,) * 2, action_high=(0.4000000059604645,) * 2
+    )
+    assert told.compatible_with(own) == []
+    (sentence,) = told.compatible_with(replace(own, action_high=(0.4, 0.5)))
+    assert "[-0.4, 0.4] and [-0.4, 0.4] x [-0.4, 0.5]" in sentence

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from toy_agents import toy_agent
 
+from choreo.data.claim import claimed
 from choreo.data.episode import Reading
 from choreo.data.exorl import list_episodes
 from choreo.data.npz import NpzSource, load
@@ -193,6 +194,12 @@ def test_plans_that_cannot_be_played_are_refused(tmp_path: Path, plan: Plan, wor
     with pytest.raises(UsageError, match=words):
         collect(plan, tmp_path / "data", 60)
     assert not (tmp_path / "data").exists()
+
+
+def test_two_processes_do_not_record_into_one_folder(tmp_path: Path) -> None:
+    with claimed(tmp_path / "data"), pytest.raises(UsageError, match="Another process"):
+        collect(ECHO, tmp_path / "data", 20)
+    assert collect(ECHO, tmp_path / "data", 20).frames >= 20
 
 
 def test_foreign_folders_and_environments_are_refused(tmp_path: Path, explorer: Plan) -> None:

@@ -1,6 +1,7 @@
 """Learning from recorded data alone, through the real command line on the `debug` preset."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,17 @@ from toy_runs import QUIET, metrics, state, tensors
 
 from choreo.agent import load
 from choreo.cli import main
-from choreo.data import write_episode
+from choreo.data import inspect_data, write_episode
 
 STEPS = 100
 
 
-def record(folder: Path, episodes: int = 3) -> Path:
+def record(folder: Path, episodes: int = 3, most: float = 1.0) -> Path:
     """Episodes like those of `toy_envs:point`, whose observation follows from the actions."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for number in range(episodes):
-        actions = rng.uniform(-1, 1, (STEPS + 1, 2)).astype(np.float32)
+        actions = rng.uniform(-most, most, (STEPS + 1, 2)).astype(np.float32)
         actions[0] = 0
         speed = np.cumsum(actions, 0) * 0.1
         steps = {
@@ -98,12 +99,63 @@ def test_the_report_needs_no_environment(run: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "env" / "skills.json").read_text())["coverage"]["trained"] > 0
 
 
+def test_bounds_that_only_the_actions_tell_are_told_to_the_user(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = record(tmp_path / "data", most=0.5)
+    with np.load(data / "episode_000000_100.npz") as found:
+        steps = dict(found)
+    steps["action"][1, 0] = 1.5
+    write_episode(data, 0, steps)
+    run, where = tmp_path / "run", ["--env", "toy_envs:point", "--frames", "60"]
+    assert learn(run, data, 5) == 0
+    text = capsys.readouterr().out
+    assert "(the extremes of the actions)" in text and "tell them with --spec" in text
+    task = ["finetune", "--from", str(run), *QUIET, *where, "--run-dir", str(tmp_path / "task")]
+    assert main(task) == 2
+    text = capsys.readouterr().err
+    assert "1.5] x [" in text and "and [-1, 1]" in text and "--spec that tells the bounds" in text
+
+
 def test_playing_needs_an_environment(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run)]) == 2
     assert "name one with --env" in capsys.readouterr().err
 
 
-def test_data_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_are_not_there(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty").mkdir()
     assert learn(tmp_path / "run", tmp_path / "empty", 5) == 2
     assert str(tmp_path / "empty") in capsys.readouterr().err
+    assert not (tmp_path / "run").exists(), "the right path could not be given any more"
+
+
+def test_bad_episodes_stop_a_run_until_it_may_leave_them_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = record(tmp_path / "data")
+    bad = data / "episode_000001_100.npz"
+    bad.write_bytes(bad.read_bytes()[:300])
+    assert learn(tmp_path / "run", data, 5) == 2
+    assert f"{bad.name}: it cannot be read" in capsys.readouterr().err
+    assert learn(tmp_path / "run", data, 5, "--skip-bad") == 0
+    text = capsys.readouterr().out
+    assert "1 of 3 episodes cannot be used and were left out" in text and bad.name in text
+
+
+def test_a_run_that_learned_from_data_is_a_data_set(run: Path, tmp_path: Path) -> None:
+    assert inspect_data(run)["steps"] == 3 * STEPS
+    assert learn(tmp_path / "next", run, 5) == 0
+
+
+def test_a_run_needs_its_source_no_more_once_it_is_imported(data: Path, tmp_path: Path) -> None:
+    source, run = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(data, source)
+    assert learn(run, source, 5, "--snapshots", "5") == 0
+    shutil.rmtree(source)
+    assert learn(run, source, 10, "--snapshots", "5") == 0
+    assert state(run)["count"] == 10
+    snapshot = str(run / "snapshots" / "updates_5")
+    assert main(["skills", snapshot, "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "report.html").is_file()
