@@ -2,15 +2,22 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
 from choreo.agent import Agent
-from choreo.bench.machine import PartTimer, at_least, device_name, percentile
-from choreo.bench.workload import BenchConfig, PhaseName, make_agent, random_observation
+from choreo.bench.machine import PartTimer, at_least, percentile
+from choreo.bench.workload import (
+    BenchConfig,
+    PhaseName,
+    Report,
+    make_agent,
+    random_observation,
+    settings,
+)
 from choreo.runtime import choose_device, set_threads
 
 WARM_UP_CALLS = 10
@@ -53,22 +60,12 @@ class ActTime:
     actions_per_second: float
 
 
-@dataclass(frozen=True)
-class ActCost:
+@dataclass(frozen=True, kw_only=True)
+class ActCost(Report):
     """Median and 95th percentile for every policy and number of environments."""
 
-    preset: str
-    obs: str
-    device: str
-    precision: str
-    mode: str
-    threads: int
     calls: int
     rows: list[ActTime]
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields as plain values."""
-        return asdict(self)
 
 
 def bench_act(config: ActBenchConfig) -> ActCost:
@@ -86,16 +83,7 @@ def bench_act(config: ActBenchConfig) -> ActCost:
         for agent in [make_agent(config, device, PHASE_OF[policy]).eval()]
         for count in config.environments
     ]
-    return ActCost(
-        preset=config.preset,
-        obs=config.obs,
-        device=device_name(device),
-        precision=config.precision,
-        mode=config.mode,
-        threads=threads,
-        calls=config.calls,
-        rows=rows,
-    )
+    return ActCost(**settings(config, device, threads), calls=config.calls, rows=rows)
 
 
 def _act_time(agent: Agent, config: ActBenchConfig, policy: ActingPolicy, count: int) -> ActTime:

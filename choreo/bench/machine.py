@@ -98,6 +98,12 @@ def peak_memory_gb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Count the peak from here on, where that can be done: on CUDA."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
 def device_name(device: torch.device) -> str:
     """The name of a CUDA device, or "cpu"."""
     return torch.cuda.get_device_name() if device.type == "cuda" else "cpu"

@@ -5,16 +5,16 @@ import shutil
 import statistics
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
-from choreo.bench.machine import PartTimer, at_least, machine
+from choreo.bench.machine import PartTimer, at_least
 from choreo.bench.update import time_updates
-from choreo.bench.workload import BenchConfig, random_spec
+from choreo.bench.workload import BenchConfig, Report, random_spec, settings
 from choreo.data.importer import LEAST_SEGMENT, MOST_SEGMENT, SEGMENTS
 from choreo.errors import UsageError
 from choreo.replay import Replay, SequenceSampler
@@ -68,22 +68,13 @@ class ReplayRate:
     percent_of_update: float | None
 
 
-@dataclass(frozen=True)
-class ReplayRates:
+@dataclass(frozen=True, kw_only=True)
+class ReplayRates(Report):
     """Rates of every size; `ms_per_update` is None unless it was asked for."""
 
-    preset: str
-    obs: str
-    content: str
-    machine: str
-    batch: int
-    length: int
+    content: Content
     ms_per_update: float | None
     rows: list[ReplayRate]
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields as plain values."""
-        return asdict(self)
 
 
 def bench_replay(config: ReplayBenchConfig) -> ReplayRates:
@@ -98,18 +89,13 @@ def bench_replay(config: ReplayBenchConfig) -> ReplayRates:
     at_least("steps", min(config.steps, default=0), config.training.length)
     if config.folder is not None and not config.folder.is_dir():
         raise UsageError(f"--folder {config.folder} is no folder: make it, or give another")
-    set_threads(config.threads)
-    device = choose_device(config.device)
+    threads, device = set_threads(config.threads), choose_device(config.device)
     with tempfile.TemporaryDirectory(prefix="choreo-bench-", dir=config.folder) as folder:
         rates = _measure(config, Path(folder), device)
     total = time_updates(config, config.updates, device).ms_per_update if config.update else None
     return ReplayRates(
-        preset=config.preset,
-        obs=config.obs,
+        **settings(config, device, threads),
         content=config.content,
-        machine=machine(),
-        batch=config.training.batch,
-        length=config.training.length,
         ms_per_update=total,
         rows=[_compared(rate, total) for rate in rates],
     )

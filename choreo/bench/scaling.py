@@ -1,16 +1,16 @@
 """How the cost of an update grows with batch, length, horizon, imagined starts and codes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
-from choreo.bench.machine import at_least, device_name
+from choreo.bench.machine import at_least
 from choreo.bench.update import UpdateTimes, time_updates
-from choreo.bench.workload import BenchConfig
+from choreo.bench.workload import BenchConfig, Report, settings
 from choreo.errors import UsageError
 from choreo.runtime import choose_device, set_threads
 from choreo.training.run import LEAST
@@ -73,23 +73,12 @@ class Growth:
     exponents: dict[str, float | None]
 
 
-@dataclass(frozen=True)
-class ScalingCost:
-    """One growth for every size that was varied."""
+@dataclass(frozen=True, kw_only=True)
+class ScalingCost(Report):
+    """One growth for every size that was varied; `sizes` are those in the middle."""
 
-    preset: str
-    phase: str
-    device: str
-    precision: str
-    mode: str
-    threads: int
     updates: int
-    sizes: dict[str, int]
     growths: list[Growth]
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields as plain values."""
-        return asdict(self)
 
 
 def bench_scaling(config: ScalingBenchConfig) -> ScalingCost:
@@ -106,17 +95,7 @@ def bench_scaling(config: ScalingBenchConfig) -> ScalingCost:
     for size in config.vary:
         points = [_point(config, size, value, device, seen) for value in values[size]]
         growths.append(Growth(size, points, exponents(points)))
-    return ScalingCost(
-        preset=config.preset,
-        phase=config.phase,
-        device=device_name(device),
-        precision=config.precision,
-        mode=config.mode,
-        threads=threads,
-        updates=config.updates,
-        sizes=config.sizes,
-        growths=growths,
-    )
+    return ScalingCost(**settings(config, device, threads), updates=config.updates, growths=growths)
 
 
 def _point(

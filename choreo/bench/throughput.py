@@ -1,16 +1,22 @@
 """Updates per second of several processes that share a device, as several fine-tunings do."""
 
 import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
-from choreo.bench.machine import at_least, device_name, machine, peak_memory_gb
+from choreo.bench.machine import at_least, peak_memory_gb
 from choreo.bench.processes import Wait, together
-from choreo.bench.workload import BenchConfig, PhaseName, make_learner, random_batch
+from choreo.bench.workload import (
+    BenchConfig,
+    PhaseName,
+    Report,
+    make_learner,
+    random_batch,
+    settings,
+)
 from choreo.errors import UsageError
-from choreo.runtime import choose_device, keep_memory, set_threads
+from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +63,11 @@ class Throughput:
     device_memory_gb: float | None
 
 
-@dataclass(frozen=True)
-class ThroughputRates:
-    """One line for every number of processes."""
+@dataclass(frozen=True, kw_only=True)
+class ThroughputRates(Report):
+    """One line for every number of processes; `threads` are those of each."""
 
-    preset: str
-    phase: str
-    device: str
-    machine: str
-    precision: str
-    mode: str
-    threads: int
     rows: list[Throughput]
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields as plain values."""
-        return asdict(self)
 
 
 def bench_throughput(config: ThroughputBenchConfig) -> ThroughputRates:
@@ -89,16 +84,8 @@ def bench_throughput(config: ThroughputBenchConfig) -> ThroughputRates:
     device = choose_device(config.device)
     shares = {count: together(update_share, [(config,)] * count) for count in config.processes}
     alone = _rate(shares[1]) if 1 in shares else None
-    return ThroughputRates(
-        preset=config.preset,
-        phase=config.phase,
-        device=device_name(device),
-        machine=machine(),
-        precision=config.precision,
-        mode=config.mode,
-        threads=config.threads,
-        rows=[_line(entries, alone) for entries in shares.values()],
-    )
+    rows = [_line(entries, alone) for entries in shares.values()]
+    return ThroughputRates(**settings(config, device, config.threads or usable_cores()), rows=rows)
 
 
 def _rate(shares: list[Share]) -> float:

@@ -1,7 +1,6 @@
 """What an update costs: time by part, memory, and the distance to the machine's matrix rate."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -9,12 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from choreo.bench.machine import (
     PartTimer,
     at_least,
-    device_name,
+    forget_peak_memory,
     matrix_rates,
     peak_memory_gb,
 )
-from choreo.bench.workload import BenchConfig, make_learner, random_batch
-from choreo.learner import Learner
+from choreo.bench.workload import BenchConfig, Report, make_learner, random_batch, settings
 from choreo.runtime import choose_device, set_threads
 from choreo.world_model import Batch
 
@@ -31,7 +29,7 @@ class UpdateBenchConfig(BenchConfig):
         return "bench update"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UpdateTimes:
     """Medians of one configuration. Times in milliseconds, memory in 10^9 bytes."""
 
@@ -42,31 +40,20 @@ class UpdateTimes:
     flops_per_update: float
 
 
-@dataclass(frozen=True)
-class UpdateCost(UpdateTimes):
-    """Medians of one run. Times in milliseconds, memory in 10^9 bytes, rates in 10^9 FLOP/s.
+@dataclass(frozen=True, kw_only=True)
+class UpdateCost(Report, UpdateTimes):
+    """Medians of one run; rates in 10^9 FLOP/s.
 
     `matrix_rates` are the machine's for square products, measured in the same run, and
     `matrix_gflops` is the one of the precision in use.
     """
 
-    preset: str
-    phase: str
-    device: str
-    precision: str
-    mode: str
-    threads: int
     updates: int
     updates_per_second: float
     samples_per_second: float
     matrix_rates: dict[str, float | None]
     matrix_gflops: float
     fraction_of_limit: float
-    sizes: dict[str, int]
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields as plain values."""
-        return asdict(self)
 
 
 def bench_update(config: UpdateBenchConfig) -> UpdateCost:
@@ -82,28 +69,23 @@ def bench_update(config: UpdateBenchConfig) -> UpdateCost:
     rate, total = rates[config.precision], times.ms_per_update
     assert rate is not None, "what updates are calculated in, the device can do"
     return UpdateCost(
+        **settings(config, device, threads),
         **asdict(times),
-        preset=config.preset,
-        phase=config.phase,
-        device=device_name(device),
-        precision=config.precision,
-        mode=config.mode,
-        threads=threads,
         updates=config.updates,
         updates_per_second=1000 / total,
         samples_per_second=1000 * config.training.batch * config.training.length / total,
         matrix_rates=rates,
         matrix_gflops=rate,
         fraction_of_limit=times.flops_per_update / 1e6 / total / rate,
-        sizes=config.sizes,
     )
 
 
 def time_updates(config: BenchConfig, updates: int, device: torch.device) -> UpdateTimes:
-    """Warm up, count operations, and time so many updates of a fresh learner on one batch."""
-    learner, batch = make_learner(config, device), random_batch(config, device)
-    flops = dense_flops(learner, batch)
-    timer = PartTimer(device)
+    """Time so many updates of a fresh learner on one batch, after some that warm up."""
+    batch = random_batch(config, device)
+    flops = dense_flops(config, batch, device)
+    learner, timer = make_learner(config, device), PartTimer(device)
+    forget_peak_memory(device)
     for _ in range(1 if device.type == "cpu" else 3):  # allocations, caches
         learner.update(batch)
     if device.type == "cpu":
@@ -117,16 +99,21 @@ def time_updates(config: BenchConfig, updates: int, device: torch.device) -> Upd
             learner.update(batch)
     parts = timer.medians()
     return UpdateTimes(
-        parts.pop("update"), timer.quartiles("update"), parts, peak_memory_gb(device), flops
+        ms_per_update=parts.pop("update"),
+        quartiles=timer.quartiles("update"),
+        parts=parts,
+        peak_memory_gb=peak_memory_gb(device),
+        flops_per_update=flops,
     )
 
 
-def dense_flops(learner: Learner, batch: Batch) -> float:
+def dense_flops(config: BenchConfig, batch: Batch, device: torch.device) -> float:
     """Floating-point operations of the products that one update asks for.
 
-    The counter sees every product, also those that chunks do for their gradients as they go.
+    They are counted in an update that runs operation by operation, however others run. The counter
+    sees every product, also those that chunks do for their gradients as they go.
     """
-    counter = FlopCounterMode(display=False)
+    learner, counter = make_learner(config, device), FlopCounterMode(display=False)
     with counter:
         learner.update(batch)
     return float(counter.get_total_flops())

@@ -1,6 +1,6 @@
 """What is measured: an agent of a preset's sizes, its learner, and random numbers for it."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ import tyro
 
 from choreo.adaptation import AdaptationConfig
 from choreo.agent import Agent, AgentConfig
-from choreo.bench.machine import at_least
+from choreo.bench.machine import at_least, device_name, machine
 from choreo.config import LoggingConfig, PresetName, RunConfig
 from choreo.envs.spaces import IMAGE_SIZES, ArraySpec, EnvSpec, Obs
 from choreo.errors import UsageError
@@ -87,6 +87,40 @@ class BenchConfig(RunConfig):
         if self.image_size not in IMAGE_SIZES:
             known = ", ".join(map(str, IMAGE_SIZES))
             raise UsageError(f"--image-size {self.image_size}: wanted is one of {known}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was measured, and on what: `device` is "cpu" or the name of a CUDA device."""
+
+    preset: str
+    phase: str
+    obs: str
+    sizes: dict[str, int]
+    device: str
+    machine: str
+    precision: str
+    mode: str
+    threads: int
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values."""
+        return asdict(self)
+
+
+def settings(config: BenchConfig, device: torch.device, threads: int) -> dict[str, Any]:
+    """The entries of a `Report` that the configuration and the machine tell."""
+    return {
+        "preset": config.preset,
+        "phase": config.phase,
+        "obs": config.obs,
+        "sizes": config.sizes,
+        "device": device_name(device),
+        "machine": machine(),
+        "precision": config.precision,
+        "mode": config.mode,
+        "threads": threads,
+    }
 
 
 def make_agent(config: BenchConfig, device: torch.device, phase: PhaseName | None = None) -> Agent:

@@ -17,7 +17,7 @@ from choreo.bench.replay import ReplayBenchConfig, ReplayRates, bench_replay
 from choreo.bench.scaling import ScalingBenchConfig, ScalingCost, bench_scaling, curves_of
 from choreo.bench.throughput import ThroughputBenchConfig, ThroughputRates, bench_throughput
 from choreo.bench.update import UpdateBenchConfig, UpdateCost, bench_update
-from choreo.bench.workload import BenchConfig
+from choreo.bench.workload import BenchConfig, Report
 from choreo.cli.train import parse
 from choreo.errors import StorageError, UsageError
 from choreo.presets import apply_preset
@@ -127,6 +127,14 @@ def _draw(cost: ScalingCost, path: Path) -> None:
         raise StorageError(f"{path} could not be written: {error.strerror}") from error
 
 
+def _where(report: Report) -> str:
+    """Machine, device and settings in words."""
+    return (
+        f"{report.machine}; {report.device}, {report.precision}, {report.mode}, "
+        f"{report.threads} threads"
+    )
+
+
 def update_table(cost: UpdateCost) -> Table:
     """Milliseconds of the parts of an update."""
     table = Table("part", "ms", title=f"one update, preset {cost.preset}, {cost.phase}")
@@ -137,9 +145,8 @@ def update_table(cost: UpdateCost) -> Table:
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in cost.matrix_rates.items() if rate)
     table.caption = (
         f"{cost.updates_per_second:.2f} updates/s, {cost.samples_per_second:.0f} samples/s, "
-        f"{cost.peak_memory_gb:.2f} GB; {cost.device}, {cost.threads} threads, {cost.precision}, "
-        f"{cost.mode}; {cost.flops_per_update / 1e9:.1f} GFLOP at {cost.fraction_of_limit:.0%} of "
-        f"{cost.matrix_gflops:.0f} GFLOP/s (products here: {rates})"
+        f"{cost.peak_memory_gb:.2f} GB; {_where(cost)}; {cost.flops_per_update / 1e9:.1f} GFLOP at "
+        f"{cost.fraction_of_limit:.0%} of {cost.matrix_gflops:.0f} GFLOP/s (products here: {rates})"
     )
     return table
 
@@ -151,15 +158,16 @@ def act_table(cost: ActCost) -> Table:
     for row in cost.rows:
         times = (f"{row.ms:.2f}", f"{row.ms_p95:.2f}", f"{row.actions_per_second:.0f}")
         table.add_row(row.policy, str(row.environments), *times)
-    table.caption = f"{cost.calls} calls, {cost.device}, {cost.threads} threads, {cost.precision}"
+    table.caption = f"{cost.calls} calls; {_where(cost)}"
     return table
 
 
 def replay_table(rates: ReplayRates) -> Table:
     """Batches per second."""
-    title = f"batches of {rates.batch} x {rates.length} from {rates.obs}, {rates.content}"
+    size = f"{rates.sizes['batch']} x {rates.sizes['length']}"
+    title = f"batches of {size} from {rates.obs}, {rates.content}"
     heads = ("pages", "steps", "GB", "batches/s", "MB/s", "ms per batch", "of an update")
-    table = Table(*heads, title=title, caption=rates.machine)
+    table = Table(*heads, title=title, caption=_where(rates))
     for row in rates.rows:
         share = "-" if row.percent_of_update is None else f"{row.percent_of_update:.1f}%"
         found = (row.batches_per_second, row.megabytes_per_second)
@@ -197,8 +205,7 @@ def scaling_table(cost: ScalingCost) -> Table:
         shown = ("-" if slope is None else f"^{slope:.2f}" for slope in slopes)
         table.add_row("", "growth", *shown, end_section=True)
     table.caption = (
-        f"growth ^1 is linear, ^2 quadratic; {cost.updates} updates each, {cost.device}, "
-        f"{cost.threads} threads, {cost.precision}"
+        f"growth ^1 is linear, ^2 quadratic; {cost.updates} updates each; {_where(cost)}"
     )
     return table
 
@@ -217,5 +224,5 @@ def throughput_table(rates: ThroughputRates) -> Table:
             "-" if row.speedup is None else f"{row.speedup:.2f}",
             f"{memory:.2f}",
         )
-    table.caption = f"{rates.machine}; {rates.device}, {rates.threads} threads each"
+    table.caption = f"{_where(rates)} each"
     return table

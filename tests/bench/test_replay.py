@@ -30,7 +30,7 @@ def test_batches_of_every_size_warm_and_cold(
     assert [(row["state"], row["steps"]) for row in rates["rows"]] == [
         ("warm", 500), ("warm", 2000), ("cold", 500), ("cold", 2000)
     ]  # fmt: skip
-    assert (rates["batch"], rates["length"], rates["obs"]) == (4, 8, "states")
+    assert (rates["sizes"]["batch"], rates["sizes"]["length"], rates["obs"]) == (4, 8, "states")
     for row in rates["rows"]:
         assert row["ms_per_batch"] == pytest.approx(1000 / row["batches_per_second"])
         step = 1e9 * row["gigabytes"] / row["steps"]  # bytes

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -12,9 +13,12 @@ from choreo.bench.replay import ReplayRate, ReplayRates
 from choreo.bench.scaling import Growth, Point, ScalingCost
 from choreo.bench.throughput import Throughput, ThroughputRates
 from choreo.bench.update import UpdateCost
+from choreo.bench.workload import BenchConfig, settings
 from choreo.cli import bench, main
+from choreo.presets import apply_preset
 
-SETTINGS = {"preset": "debug", "device": "cpu", "precision": "fp32", "mode": "eager", "threads": 2}
+CONFIG = apply_preset(BenchConfig(), "debug")  # 4 sequences of 8 steps
+SETTINGS = settings(CONFIG, torch.device("cpu"), threads=2)
 POINT = Point(4, 30.0, {"world_model": 10.0}, 2e9, {})
 
 
@@ -32,14 +36,12 @@ def test_update_table() -> None:
         parts={"world_model": 20.0},
         peak_memory_gb=0.5,
         flops_per_update=1e9,
-        phase="pretrain",
         updates=3,
         updates_per_second=20.0,
         samples_per_second=640.0,
         matrix_rates={"fp32": 40.0, "tf32": None, "bf16": 90.0},
         matrix_gflops=40.0,
         fraction_of_limit=0.5,
-        sizes={},
     )
     text = shown(bench.update_table(cost))
     assert "world_model │ 20.0" in text
@@ -49,9 +51,9 @@ def test_update_table() -> None:
 
 def test_act_table() -> None:
     rows = [ActTime("task", 8, 0.8, 1.25, 10_000.0)]
-    cost = ActCost(**SETTINGS, obs="pixels", calls=20, rows=rows)
+    cost = ActCost(**SETTINGS, calls=20, rows=rows)
     text = shown(bench.act_table(cost))
-    assert "task │ 8 │ 0.80 │ 1.25 │ 10000" in text and "from pixels" in text
+    assert "task │ 8 │ 0.80 │ 1.25 │ 10000" in text and "from states" in text
 
 
 def test_replay_table() -> None:
@@ -60,9 +62,9 @@ def test_replay_table() -> None:
         ReplayRate("cold", 1000, 0.25, 50.0, 6.4, 20.0, None),
     ]
     text = shown(
-        bench.replay_table(ReplayRates("debug", "states", "noise", "this one", 50, 40, 133.0, rows))
+        bench.replay_table(ReplayRates(**SETTINGS, content="noise", ms_per_update=133.0, rows=rows))
     )
-    assert "batches of 50 x 40 from states, noise" in text
+    assert "batches of 4 x 8 from states, noise" in text
     assert "warm │ 1,000 │ 0.25 │ 500 │ 64 │ 2.00 │ 1.5%" in text
     assert "cold │ 1,000 │ 0.25 │ 50 │ 6 │ 20.00 │ -" in text
 
@@ -83,9 +85,7 @@ def test_scaling_table() -> None:
     slopes: dict[str, float | None] = {"update": 0.97, "world_model": None, "flops": 1.0}
     cost = ScalingCost(
         **SETTINGS,
-        phase="pretrain",
         updates=5,
-        sizes={},
         growths=[Growth("batch", [POINT], slopes)],
     )
     text = shown(bench.scaling_table(cost))
@@ -98,11 +98,7 @@ def test_throughput_table() -> None:
         Throughput(1, [4.0], 4.0, 1.0, 0.3, None),
         Throughput(2, [3.0, 3.5], 6.5, None, 0.6, 1.5),
     ]
-    text = shown(
-        bench.throughput_table(
-            ThroughputRates(**SETTINGS, phase="finetune", machine="this one", rows=rows)
-        )
-    )
+    text = shown(bench.throughput_table(ThroughputRates(**SETTINGS, rows=rows)))
     assert "1 │ 4.00 │ 4.00 to 4.00 │ 1.00 │ 0.30" in text
     assert "2 │ 6.50 │ 3.00 to 3.50 │ - │ 1.50" in text
 
