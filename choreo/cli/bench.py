@@ -18,7 +18,7 @@ from choreo.bench.scaling import ScalingBenchConfig, ScalingCost, bench_scaling,
 from choreo.bench.throughput import ThroughputBenchConfig, ThroughputRates, bench_throughput
 from choreo.bench.update import UpdateBenchConfig, UpdateCost, bench_update
 from choreo.bench.workload import BenchConfig, Report
-from choreo.cli.train import parse
+from choreo.cli.train import option, parse
 from choreo.errors import StorageError, UsageError
 from choreo.presets import apply_preset
 from choreo.runtime import keep_memory
@@ -108,7 +108,9 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
 
 
 def _parse(default: Config, arguments: list[str]) -> Config:
-    return parse(apply_preset(default, default.preset), arguments)
+    """Options on top of the preset they name, or of the default one."""
+    named = option(arguments, "preset") is not None
+    return parse(default if named else apply_preset(default, default.preset), arguments)
 
 
 def _tell(cost: Cost, as_json: bool, table: Callable[[], Table]) -> None:

@@ -162,7 +162,8 @@ def learning_curves(curves: Sequence[Curve], smooth: int = 1, label: str = "retu
 
 def cost_curves(panels: Mapping[str, Mapping[str, Mapping[int, float]]]) -> bytes:
     """Milliseconds of parts against a size, both logarithmic: panel, part, size -> milliseconds."""
-    figure, axes = make_axes(1, len(panels), 2.9 * len(panels) + 0.8, 3.0)
+    figure, axes = make_axes(1, len(panels), 2.6 * len(panels) + 1.2, 3.0)
+    every = [t for curves in panels.values() for c in curves.values() for t in c.values()]
     for place, (title, curves) in zip(axes[0], panels.items()):
         for name, colour in zip(curves, RUN_COLOURS):
             sizes, times = list(curves[name]), list(curves[name].values())
@@ -170,6 +171,7 @@ def cost_curves(panels: Mapping[str, Mapping[str, Mapping[int, float]]]) -> byte
             place.plot(sizes, times, "o-", color=colour, linewidth=1.6, markersize=4, label=label)
         place.set_xscale("log", base=2)
         place.set_yscale("log")
+        place.set_ylim(min(every) / 1.3, max(every) * 1.3)
         ticks = sorted({size for curve in curves.values() for size in curve})
         place.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         place.minorticks_off()

@@ -12,7 +12,7 @@ from choreo.bench.env import EnvRate, EnvRates
 from choreo.bench.replay import ReplayRate, ReplayRates
 from choreo.bench.scaling import Growth, Point, ScalingCost
 from choreo.bench.throughput import Throughput, ThroughputRates
-from choreo.bench.update import UpdateCost
+from choreo.bench.update import UpdateBenchConfig, UpdateCost
 from choreo.bench.workload import BenchConfig, settings
 from choreo.cli import bench, main
 from choreo.presets import apply_preset
@@ -119,6 +119,23 @@ def test_every_measurement_explains_itself(name: str, capsys: pytest.CaptureFixt
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert f"choreo bench {name}" in text and "--json" in text and "--run-dir" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sizes"),
+    [
+        ([], (20, 24, 80, 16)),
+        (["--preset", "cpu"], (20, 24, 80, 16)),
+        (["--preset", "paper-states"], (50, 50, 2500, 64)),
+        (["--preset=paper-states", "--training.batch", "7"], (7, 50, 350, 64)),
+        (["--preset", "debug"], (4, 8, 32, 4)),
+    ],
+)
+def test_sizes_are_those_of_the_preset_and_of_no_other(
+    arguments: list[str], sizes: tuple[int, ...]
+) -> None:
+    found = bench._parse(UpdateBenchConfig(), arguments).sizes
+    assert tuple(found[name] for name in ("batch", "length", "starts", "codes")) == sizes
 
 
 def test_something_else_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
