@@ -1,6 +1,7 @@
 """What an update costs: time by part, memory, and the distance to the machine's matrix rate."""
 
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -12,7 +13,9 @@ from choreo.bench.machine import (
     matrix_rates,
     peak_memory_gb,
 )
+from choreo.bench.trace import DeviceWork, trace
 from choreo.bench.workload import BenchConfig, Report, make_learner, random_batch, settings
+from choreo.errors import UsageError
 from choreo.runtime import choose_device, set_threads
 from choreo.world_model import Batch
 
@@ -23,6 +26,8 @@ class UpdateBenchConfig(BenchConfig):
 
     updates: int = 10
     """Updates that count, after those that warm up."""
+    trace: bool = False
+    """Watch one more update: launches, kernels, and how busy the device is. Needs CUDA."""
 
     @property
     def command(self) -> str:
@@ -38,6 +43,8 @@ class UpdateTimes:
     parts: dict[str, float]
     peak_memory_gb: float
     flops_per_update: float
+    work: DeviceWork | None
+    """What the device did in an update that was watched; None if none was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +71,15 @@ def bench_update(config: UpdateBenchConfig) -> UpdateCost:
     config.check()
     at_least("updates", config.updates, 1)
     threads, device = set_threads(config.threads), choose_device(config.device)
-    times = time_updates(config, config.updates, device)
+    if config.trace and device.type != "cuda":
+        raise UsageError("--trace watches a CUDA device, and there is none here; leave it out")
+    times = time_updates(config, config.updates, device, config.trace)
     rates = matrix_rates(device)
     rate, total = rates[config.precision], times.ms_per_update
     assert rate is not None, "what updates are calculated in, the device can do"
     return UpdateCost(
         **settings(config, device, threads),
-        **asdict(times),
+        **vars(times),
         updates=config.updates,
         updates_per_second=1000 / total,
         samples_per_second=1000 * config.training.batch * config.training.length / total,
@@ -80,8 +89,13 @@ def bench_update(config: UpdateBenchConfig) -> UpdateCost:
     )
 
 
-def time_updates(config: BenchConfig, updates: int, device: torch.device) -> UpdateTimes:
-    """Time so many updates of a fresh learner on one batch, after some that warm up."""
+def time_updates(
+    config: BenchConfig, updates: int, device: torch.device, watched: bool = False
+) -> UpdateTimes:
+    """Time so many updates of a fresh learner on one batch, after some that warm up.
+
+    With `watched`, one more is traced on a CUDA device.
+    """
     batch = random_batch(config, device)
     flops = dense_flops(config, batch, device)
     learner, timer = make_learner(config, device), PartTimer(device)
@@ -98,12 +112,15 @@ def time_updates(config: BenchConfig, updates: int, device: torch.device) -> Upd
         for _ in range(updates):
             learner.update(batch)
     parts = timer.medians()
+    total = parts.pop("update")
+    learner.timer = lambda name: nullcontext()
     return UpdateTimes(
-        ms_per_update=parts.pop("update"),
+        ms_per_update=total,
         quartiles=timer.quartiles("update"),
         parts=parts,
         peak_memory_gb=peak_memory_gb(device),
         flops_per_update=flops,
+        work=trace(lambda: learner.update(batch), total) if watched else None,
     )
 
 

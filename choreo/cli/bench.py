@@ -150,6 +150,11 @@ def update_table(cost: UpdateCost) -> Table:
         f"{cost.peak_memory_gb:.2f} GB; {_where(cost)}; {cost.flops_per_update / 1e9:.1f} GFLOP at "
         f"{cost.fraction_of_limit:.0%} of {cost.matrix_gflops:.0f} GFLOP/s (products here: {rates})"
     )
+    if cost.work is not None:
+        table.caption += (
+            f"; {cost.work.launches} launches of {cost.work.kernels} kernels, busy for "
+            f"{cost.work.busy:.0%} of the time"
+        )
     return table
 
 

@@ -12,6 +12,7 @@ from choreo.bench.env import EnvRate, EnvRates
 from choreo.bench.replay import ReplayRate, ReplayRates
 from choreo.bench.scaling import Growth, Point, ScalingCost
 from choreo.bench.throughput import Throughput, ThroughputRates
+from choreo.bench.trace import DeviceWork
 from choreo.bench.update import UpdateBenchConfig, UpdateCost
 from choreo.bench.workload import BenchConfig, settings
 from choreo.cli import bench, main
@@ -36,6 +37,7 @@ def test_update_table() -> None:
         parts={"world_model": 20.0},
         peak_memory_gb=0.5,
         flops_per_update=1e9,
+        work=DeviceWork(launches=12, kernels=340, busy=0.875),
         updates=3,
         updates_per_second=20.0,
         samples_per_second=640.0,
@@ -47,6 +49,7 @@ def test_update_table() -> None:
     assert "world_model │ 20.0" in text
     assert "50.0 (half: 48.0 to 55.0)" in text
     assert "1.0 GFLOP at 50% of 40 GFLOP/s (products here: fp32 40, bf16 90)" in text
+    assert "12 launches of 340 kernels, busy for 88% of the time" in text
 
 
 def test_act_table() -> None:
