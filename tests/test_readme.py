@@ -104,8 +104,8 @@ def test_every_command_and_option_shown_exists(capsys: pytest.CaptureFixture[str
     shown: dict[str, set[str]] = {}
     for page, (command, *words) in _commands():
         assert command in COMMANDS or command == "--version", f"{page}: choreo {command}"
-        if command == "data":  # whose commands have options of their own
-            command = f"data {words[0]}"
+        if command in ("data", "bench"):  # whose commands have options of their own
+            command = f"{command} {words[0]}"
         options = {word.split("=")[0] for word in words if word.startswith("--")}
         shown[command] = shown.get(command, set()) | options
     assert {"pretrain", "finetune", "skills", "evaluate", "zeroshot", "doctor"} <= shown.keys()

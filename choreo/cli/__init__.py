@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("data", "recorded data: inspect, import, export, collect, relabel"),
     "env": ("inspect", "list environments, or check one: `choreo env check ID`"),
     "doctor": ("inspect", "versions, device, renderer, threads, disk; what to install"),
-    "bench": ("measure", "what an update costs: `choreo bench update`"),
+    "bench": ("bench", "what updates, acting, sampling and environments cost on this machine"),
 }
 
 

@@ -1,4 +1,4 @@
-"""`choreo evaluate`, `choreo skills` and `choreo bench`."""
+"""`choreo evaluate` and `choreo skills`."""
 
 import json
 import sys
@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from choreo.agent import Agent, PolicyName, find_checkpoint, load
-from choreo.bench import BenchConfig, UpdateCost, bench_update
 from choreo.data import open_dataset
 from choreo.data.card import CARD
 from choreo.envs.vector import VectorEnv, make_vector
@@ -156,21 +155,6 @@ def _report_on_data(options: SkillsOptions, agent: Agent, folder: Path) -> None:
     print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
 
 
-def bench(arguments: list[str]) -> None:
-    """`choreo bench update`."""
-    if not arguments or arguments[0] not in ("update", "-h", "--help"):
-        found = arguments[0] if arguments else "nothing"
-        raise UsageError(f"`choreo bench` measures `update`; found {found}")
-    rest = arguments[1:] if arguments[0] == "update" else arguments
-    config = tyro.cli(BenchConfig, args=rest, prog="choreo bench update")
-    keep_memory()
-    cost = bench_update(config)
-    if config.json:
-        print(json.dumps(cost.to_json()))
-    else:
-        Console(file=sys.stdout).print(_cost_table(cost))
-
-
 def _check_episodes(episodes: int) -> None:
     if episodes < 1:
         raise UsageError(f"--episodes {episodes}: at least 1 episode is needed")
@@ -281,18 +265,4 @@ def _evaluation_table(result: Evaluation) -> Table:
         shown = "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
         returns = " ".join(f"{value:.1f}" for value in part.returns[:10])
         table.add_row(name, str(len(part.returns)), f"{part.mean:.1f}", shown, returns)
-    return table
-
-
-def _cost_table(cost: UpdateCost) -> Table:
-    table = Table("part", "ms", title=f"one update, preset {cost.preset}, {cost.phase}")
-    for name, value in cost.parts.items():
-        table.add_row(name, f"{value:.1f}")
-    table.add_row("whole update", f"{cost.ms_per_update:.1f}")
-    table.caption = (
-        f"{cost.updates_per_second:.2f} updates/s, {cost.samples_per_second:.0f} samples/s, "
-        f"{cost.device}, {cost.threads} threads, {cost.precision}, {cost.peak_memory_gb:.2f} GB; "
-        f"{cost.flops_per_update / 1e9:.1f} GFLOP at {cost.fraction_of_limit:.0%} of "
-        f"{cost.matrix_gflops:.0f} GFLOP/s"
-    )
     return table

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import StepBatch, VectorEnv
 from choreo.record import derive_seed
 from choreo.replay import Replay
@@ -168,7 +169,11 @@ class Collector:
 
 def replay_keys(vector: VectorEnv) -> dict[str, tuple[tuple[int, ...], str]]:
     """What a replay of these environments holds: name to shape and dtype."""
-    spec = vector.spec
+    return step_keys(vector.spec)
+
+
+def step_keys(spec: EnvSpec) -> dict[str, tuple[tuple[int, ...], str]]:
+    """What a replay holds of one step: name to shape and dtype."""
     keys = {key: (array.shape, array.dtype) for key, array in spec.observations.items()}
     keys |= {ACTION: ((spec.action_size,), "float32"), REWARD: ((), "float32")}
     return keys | dict.fromkeys(FLAGS, ((), "bool"))

@@ -190,7 +190,7 @@ def _check_sizes(config: FinetuneConfig, source: AgentConfig) -> None:
         )
 
 
-def _check_least(config: RunConfig) -> None:
+def check_least(config: RunConfig) -> None:
     """Refuse sizes that leave nothing to learn from."""
     for name, least in LEAST.items():
         group, entry = name.split(".")
@@ -200,7 +200,7 @@ def _check_least(config: RunConfig) -> None:
 
 
 def _prepare(config: RunConfig) -> torch.device:
-    _check_least(config)
+    check_least(config)
     derive_seed(config.seed)  # refuses a negative one before anything is made
     set_threads(config.threads)
     return choose_device(config.device)

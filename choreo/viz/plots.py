@@ -1,4 +1,4 @@
-"""Plain figures: bars against controls, heat maps, error curves and learning curves."""
+"""Plain figures: bars against controls, heat maps, curves of errors, learning and cost."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -157,6 +157,28 @@ def learning_curves(curves: Sequence[Curve], smooth: int = 1, label: str = "retu
     place.xaxis.set_major_formatter(EngFormatter(sep=""))
     place.legend(loc="best", frameon=False)
     light_grid(place)
+    return to_png(figure)
+
+
+def cost_curves(panels: Mapping[str, Mapping[str, Mapping[int, float]]]) -> bytes:
+    """Milliseconds of parts against a size, both logarithmic: panel, part, size -> milliseconds."""
+    figure, axes = make_axes(1, len(panels), 2.6 * len(panels) + 1.2, 3.0)
+    every = [t for curves in panels.values() for c in curves.values() for t in c.values()]
+    for place, (title, curves) in zip(axes[0], panels.items()):
+        for name, colour in zip(curves, RUN_COLOURS):
+            sizes, times = list(curves[name]), list(curves[name].values())
+            label = name.replace("_", " ")
+            place.plot(sizes, times, "o-", color=colour, linewidth=1.6, markersize=4, label=label)
+        place.set_xscale("log", base=2)
+        place.set_yscale("log")
+        place.set_ylim(min(every) / 1.3, max(every) * 1.3)
+        ticks = sorted({size for curve in curves.values() for size in curve})
+        place.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        place.minorticks_off()
+        head(place, title)
+        light_grid(place)
+    axes[0, 0].set_ylabel("ms of an update")
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return to_png(figure)
 
 

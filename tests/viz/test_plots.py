@@ -23,6 +23,7 @@ def test_every_plot_is_a_png() -> None:
         plots.code_use_bars(np.array([3, 0, 5])),
         plots.error_curves({"here": errors, "there": errors}, (1, 5, 15, 45)),
         plots.learning_curves([Curve("one", np.arange(3.0), np.arange(3.0))], smooth=2),
+        plots.cost_curves({"batch": {"update": {4: 1.5, 8: 3.0}}, "codes": {"update": {4: 1.5}}}),
     ]
     assert all(png.startswith(PNG) for png in drawn)
 
