@@ -154,21 +154,24 @@ class RSSM(nn.Module):
         action: Tensor,
         is_first: Tensor,
         generator: torch.Generator | None = None,
+        uniform: Tensor | None = None,
     ) -> tuple[State, Tensor]:
         """Filter a batch from the zero state.
 
-        Takes embed (B, T, E), action (B, T, A), is_first (B, T); returns the posterior states
+        Takes embed (B, T, E), action (B, T, A), is_first (B, T) and, where it is not to be drawn
+        here, what states are sampled at, uniform (T, B, V); returns the posterior states
         (B, T, ...) and the logits of the priors (B, T, V, C).
         """
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         embeds = self._embed_part(embed).unbind(1)
         actions = self._action_part(action * keep).unbind(1)
         weights = self._recurrent_weights()
-        uniforms = self._uniform((embed.shape[1], embed.shape[0]), generator)
+        if uniform is None:
+            uniform = self._uniform((embed.shape[1], embed.shape[0]), generator)
         state, states = self.initial(embed.shape[0]), []
-        for inputs in zip(actions, embeds, keep.unbind(1), uniforms, strict=True):
-            action_part, embed_part, keep_t, uniform = inputs
-            state = self._observe_step(state, action_part, embed_part, keep_t, weights, uniform)
+        for inputs in zip(actions, embeds, keep.unbind(1), uniform, strict=True):
+            action_part, embed_part, keep_t, uniform_t = inputs
+            state = self._observe_step(state, action_part, embed_part, keep_t, weights, uniform_t)
             states.append(state)
         posterior = stack_states(states, 1)
         return posterior, self.prior_logits(posterior.deter)
