@@ -21,8 +21,8 @@ from choreo.nn import OptimizerConfig
 RATES = OptimizerConfig(model_lr=1e-3, behavior_lr=1e-3)
 BOTH: tuple[Parts, ...] = ("pretraining", "adaptation")
 
-# The compiler makes an object of a class of functions, which PyTorch itself warns of.
-tracing = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+# PyTorch's compiler does several things that PyTorch warns of.
+tracing = pytest.mark.filterwarnings("ignore:::torch")
 
 
 @pytest.fixture
