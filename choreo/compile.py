@@ -20,6 +20,7 @@ from choreo.world_model import Batch
 Mode = Literal["auto", "eager", "compiled", "captured"]
 """How updates are run; auto is captured on CUDA and eager on a CPU."""
 
+
 def choose_mode(mode: Mode, device: torch.device) -> Mode:
     """What `mode` means on this device; refuses to capture where there is no CUDA."""
     if mode == "captured" and device.type != "cuda":
