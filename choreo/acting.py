@@ -199,13 +199,13 @@ class Session:
                 f"skills of shape {given.shape} were given to {self.num} environments; give one "
                 "number, or one for each"
             )
-        numbers = np.broadcast_to(given, (self.num,))
+        numbers = np.full(self.num, given)
         if numbers.min() < 0 or numbers.max() >= self.agent.num_skills:
             raise UsageError(
                 f"skill {skill} does not exist: this agent has {self.agent.num_skills} skills, "
                 f"0 to {self.agent.num_skills - 1}"
             )
-        return torch.as_tensor(numbers.copy(), device=self.agent.device)
+        return torch.as_tensor(numbers, device=self.agent.device)
 
     def _tensors(self, observation: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         wanted = self.agent.spec.observations

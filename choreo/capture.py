@@ -62,7 +62,8 @@ class CudaRecorder:
         except RuntimeError as error:
             raise UsageError(
                 "CUDA could not record this work as a graph "
-                f"({str(error).strip().splitlines()[0]}); --mode eager runs without graphs"
+                f"({str(error).strip().splitlines()[0]}); --mode eager runs without graphs, and "
+                "in Python an agent acts without them after `agent.captures = False`"
             ) from error
         return graph.replay, result
 

@@ -1,5 +1,6 @@
 """The multi-layer perceptron and the straight-through sample of categorical variables."""
 
+import functools
 from itertools import pairwise
 from typing import Any
 
@@ -40,6 +41,7 @@ class MLP(nn.Module):
         return x if self.output is None else self.output(x)
 
 
+@functools.cache  # looked up whenever an agent acts
 def module_name(key: str) -> str:
     """A name for the part of a module that belongs to an observation; any name of a user's will do.
 

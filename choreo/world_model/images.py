@@ -21,7 +21,7 @@ DECODER_KERNELS = {32: (5, 6, 6), 64: (5, 5, 6, 6), 128: (5, 5, 5, 6, 6)}
 PIXELS_AT_ONCE = 2**20
 """Pixels that a CPU works on at a time: 256 images of 64 x 64. [ours]"""
 
-FEW_IMAGES = 4
+FEW_IMAGES = 8
 """Images up to which a CPU takes `FewImages`; with more, convolutions are as fast. [ours]"""
 
 Loss = Callable[..., Tensor]
