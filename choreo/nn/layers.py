@@ -1,6 +1,5 @@
 """The multi-layer perceptron and the straight-through sample of categorical variables."""
 
-import functools
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from choreo import native
+
+RESERVED = frozenset((*dir(nn.ModuleDict), *dir(nn.ParameterDict)))
+"""Names that these containers have for themselves."""
 
 
 class MLP(nn.Module):
@@ -41,14 +43,13 @@ class MLP(nn.Module):
         return x if self.output is None else self.output(x)
 
 
-@functools.cache  # looked up whenever an agent acts
 def module_name(key: str) -> str:
     """A name for the part of a module that belongs to an observation; any name of a user's will do.
 
     Modules take no dots, and no names that their containers have for themselves.
     """
     name = key.replace(".", "/")
-    return f"{name}/" if name in (*dir(nn.ModuleDict), *dir(nn.ParameterDict)) else name
+    return f"{name}/" if name in RESERVED else name
 
 
 class _StraightThroughSample(torch.autograd.Function):
