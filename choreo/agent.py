@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from choreo.acting import Memory, PolicyName, Session
 from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import CheckpointError, EnvironmentMismatch, NotFinite, UsageError
+from choreo.errors import CheckpointError, UsageError
 from choreo.exploration import ExplorationConfig, make_intrinsic_reward
 from choreo.imagination import ActorCritic, ImaginationConfig
 from choreo.imagination.actor_critic import one_hot
@@ -21,8 +21,19 @@ from choreo.skills import SkillConfig, SkillSpace
 from choreo.world_model import ModelConfig, State, WorldModel
 from choreo.world_model.encoder import preprocess
 
-PolicyName = Literal["explore", "skill", "task", "random"]
-"""Who acts: the explorer, one skill, the meta-controller, or uniformly random actions."""
+__all__ = [
+    "Agent",
+    "AgentConfig",
+    "Memory",
+    "Parts",
+    "PolicyName",
+    "Session",
+    "adapt",
+    "find_checkpoint",
+    "load",
+    "load_agent_tensors",
+    "restore_agent",
+]
 
 Parts = Literal["pretraining", "offline", "adaptation"]
 """What an agent holds beside model and skills: an explorer, nothing, or a meta-controller."""
@@ -60,20 +71,13 @@ class AgentConfig:
             ) from error
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What an agent carries from step to step: model state and last action, N rows each."""
-
-    state: State
-    action: Tensor
-
-
 class Agent(nn.Module):
     """World model, skill space and skill policy, with an explorer or a meta-controller."""
 
     def __init__(self, spec: EnvSpec, config: AgentConfig, parts: Parts, seed: int = 0) -> None:
         super().__init__()
         self.spec, self.config, self.parts = spec, config, parts
+        self.captures: bool | None = None  # whether sessions act by CUDA graphs; None: on CUDA
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(spec, config, parts)
@@ -166,7 +170,7 @@ class Agent(nn.Module):
             raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
         return one_hot(skill, self.num_skills)
 
-    def session(self, num: int | None = None, seed: int = 0) -> "Session":
+    def session(self, num: int | None = None, seed: int = 0) -> Session:
         """Start acting: in one environment, or in `num` at once. See `Session`."""
         return Session(self, num, seed)
 
@@ -210,135 +214,6 @@ def _present(part: Any, name: str, parts: str) -> Any:
             "(skill=0, 1, ...)"
         )
     return part
-
-
-def _not_finite(action: np.ndarray, observation: Mapping[str, Tensor]) -> NotFinite:
-    row = int(np.flatnonzero(~np.isfinite(action).all(-1))[0])
-    largest = {key: float(value[row].float().abs().max()) for key, value in observation.items()}
-    shown = ", ".join(f"{key!r} up to {value:.3g}" for key, value in largest.items())
-    return NotFinite(
-        f"the agent gave the action {action[row].tolist()} in environment {row} after observations "
-        f"of {shown}. Huge observations need scaling (--model.standardize 1); with ordinary ones "
-        "the networks are spoilt: go back to an earlier checkpoint"
-    )
-
-
-class Session:
-    """Acts and remembers: the recurrent state between observations lives here.
-
-    >>> session = agent.session()
-    >>> action = session.act(observation, skill=7)
-
-    With `num` environments every array has a leading axis of that size.
-    """
-
-    def __init__(self, agent: Agent, num: int | None = None, seed: int = 0) -> None:
-        self.agent, self.single = agent, num is None
-        self.num = 1 if num is None else num
-        self.generator = torch.Generator(agent.device).manual_seed(seed)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything: the next observation starts an episode."""
-        self.memory = self.agent.initial_memory(self.num)
-        self._is_first = True
-
-    @property
-    def deter(self) -> Tensor:
-        """Deterministic model state h after the last observation, (num, D)."""
-        return self.memory.state.deter
-
-    def act(
-        self,
-        observation: np.ndarray | Mapping[str, np.ndarray],
-        skill: int | np.ndarray | None = None,
-        policy: PolicyName | None = None,
-        sample: bool = False,
-        is_first: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Take in an observation and return the action: float32 in [-1, 1], (A,) or (num, A).
-
-        A `skill` number runs that skill; without one the meta-controller acts, or the explorer
-        where there is none; `policy` names one of "explore", "skill", "task", "random". Episodes
-        begin at the first call, after `reset()`, and where `is_first` (num,) says so.
-
-        Raises EnvironmentMismatch for observations that do not fit, UsageError for a skill out of
-        range, NotFinite where the networks give NaN.
-        """
-        tensors = self._tensors(observation)
-        first = np.full(self.num, self._is_first) if is_first is None else np.asarray(is_first)
-        self._is_first = False
-        chosen = policy or ("skill" if skill is not None else self._default_policy())
-        if chosen not in get_args(PolicyName):
-            raise UsageError(f"policy {chosen!r} is not one of {', '.join(get_args(PolicyName))}")
-        flags = torch.as_tensor(first, device=self.agent.device)
-        state = self.agent.observe(self.memory, tensors, flags, self.generator)
-        numbers = None if skill is None else self._skill_numbers(skill)
-        action = self.agent.decide(state, chosen, numbers, sample, self.generator)
-        self.memory = Memory(state, action)
-        result = action.cpu().numpy()
-        if not np.isfinite(result).all():
-            raise _not_finite(result, tensors)
-        return result[0] if self.single else result
-
-    def _default_policy(self) -> PolicyName:
-        return "task" if self.agent.controller is not None else "explore"
-
-    def _skill_numbers(self, skill: int | np.ndarray) -> Tensor:
-        given = np.asarray(skill, np.int64)
-        if given.shape not in ((), (self.num,)):
-            raise UsageError(
-                f"skills of shape {given.shape} were given to {self.num} environments; give one "
-                "number, or one for each"
-            )
-        numbers = np.broadcast_to(given, (self.num,))
-        if numbers.min() < 0 or numbers.max() >= self.agent.num_skills:
-            raise UsageError(
-                f"skill {skill} does not exist: this agent has {self.agent.num_skills} skills, "
-                f"0 to {self.agent.num_skills - 1}"
-            )
-        return torch.as_tensor(numbers.copy(), device=self.agent.device)
-
-    def _tensors(self, observation: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        wanted = self.agent.spec.observations
-        if not isinstance(observation, Mapping):
-            observation = {next(iter(wanted)): np.asarray(observation)}
-        tensors = {}
-        for key, array in wanted.items():
-            if key not in observation:
-                raise EnvironmentMismatch(
-                    f"observation {key!r} is missing; found {', '.join(observation)}"
-                )
-            value = np.asarray(observation[key])
-            value = value[None] if self.single else value
-            if value.shape != (self.num, *array.shape):
-                shape = value.shape[1:] if self.single else value.shape
-                expected = array.shape if self.single else (self.num, *array.shape)
-                raise EnvironmentMismatch(
-                    f"observation {key!r} has shape {shape}, the agent was trained on {expected}"
-                )
-            value = np.array(value, dtype=array.dtype)
-            tensors[key] = torch.as_tensor(value, device=self.agent.device)
-        return tensors
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Recurrent state and random stream, to go on exactly here later."""
-        state = self.memory.state
-        return {
-            "deter": state.deter,
-            "stoch": state.stoch,
-            "logit": state.logit,
-            "action": self.memory.action,
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on where `state_dict` was taken."""
-        device = self.agent.device
-        state = State(*(tensors[key].to(device) for key in ("deter", "stoch", "logit")))
-        self.memory = Memory(state, tensors["action"].to(device))
-        self.generator.set_state(tensors["generator"].cpu())
-        self._is_first = False
 
 
 def find_checkpoint(path: str | Path) -> Path:

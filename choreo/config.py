@@ -8,6 +8,7 @@ import tyro
 
 from choreo.adaptation import AdaptationConfig
 from choreo.agent import AgentConfig
+from choreo.compile import Mode
 from choreo.envs.spaces import Obs
 from choreo.exploration import ExplorationConfig
 from choreo.imagination import ImaginationConfig
@@ -96,6 +97,9 @@ class RunConfig:
     """Where networks live; auto takes CUDA when there is one. [ours]"""
     threads: int = 0
     """CPU threads of the networks; 0 is one per core. [ours]"""
+    mode: Mode = "auto"
+    """How updates are run: as they are, compiled, or as CUDA graphs; auto is captured on CUDA and
+    eager on a CPU. [ours]"""
     model: ModelConfig = field(default_factory=ModelConfig)
     imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
     skills: SkillConfig = field(default_factory=SkillConfig)
@@ -241,6 +245,7 @@ MAY_CHANGE = (
     "frames",
     "updates",
     "threads",
+    "mode",
     "run_dir",
     "snapshots",
     "logging",

@@ -3,15 +3,14 @@
 Pre-training and fine-tuning differ in the parts a learner is built with, nowhere else.
 """
 
-import abc
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from choreo.agent import Agent
+from choreo.compile import Mode, make_runner
 from choreo.exploration import Replayed
 from choreo.imagination import ActorCritic, Noise, Policy, Trajectory, imagine
 from choreo.imagination.actor_critic import one_hot
@@ -24,56 +23,10 @@ from choreo.nn import (
     frozen,
 )
 from choreo.skills import code_reward, entropy_reward
-from choreo.world_model import Batch, State
-from choreo.world_model.model import ModelOutput
+from choreo.update import Metrics, Part, Timer, Update
+from choreo.world_model import Batch
 
-Metrics = dict[str, Tensor]
-Timer = Callable[[str], AbstractContextManager[None]]
-
-
-@dataclass
-class Update:
-    """What the parts of one update share: the batch and, once the model has run, its states."""
-
-    number: int
-    batch: Batch
-    generator: torch.Generator
-    timer: Timer
-    output: ModelOutput | None = None
-    start: State = field(init=False)
-    """States that imagination starts from, (N, ...)."""
-    is_terminal: Tensor = field(init=False)
-    """Where these ended their episode, (N,)."""
-
-    @property
-    def posterior(self) -> ModelOutput:
-        """The model's output on this batch; the world model runs first."""
-        assert self.output is not None, "the world model is the first part of every learner"
-        return self.output
-
-    def choose_starts(self, limit: int) -> None:
-        """Pick where imagination starts: all B * T states, or `limit` of them at random."""
-        state, is_terminal = self.posterior.posterior.flatten(), self.batch.is_terminal.flatten()
-        if 0 < limit < len(is_terminal):
-            device = is_terminal.device
-            order = torch.randperm(len(is_terminal), generator=self.generator, device=device)
-            state, is_terminal = state[order[:limit]], is_terminal[order[:limit]]
-        self.start, self.is_terminal = state, is_terminal
-
-
-class Part(abc.ABC):
-    """A step of the update with its own optimisers."""
-
-    name: str
-    optimizers: dict[str, Optimizer]
-    normalizer: nn.Module | None = None
-
-    @abc.abstractmethod
-    def update(self, update: Update) -> Metrics:
-        """Take one optimisation step and return metrics, all scalars on the device."""
-
-    def after(self, update: Update) -> None:  # noqa: B027 (most parts decide nothing)
-        """What the host decides by the number of the update; follows `update` at once."""
+__all__ = ["Learner", "Metrics", "Update", "adaptation_learner", "pretraining_learner"]
 
 
 class WorldModelPart(Part):
@@ -88,8 +41,11 @@ class WorldModelPart(Part):
         self.optimizers = {"world_model": optimizer}
 
     def update(self, update: Update) -> Metrics:
-        loss, update.output, metrics = self.model.loss(
-            update.batch, self.reward_gradient, update.generator
+        rssm, (batch, length) = self.model.rssm, update.batch.reward.shape
+        uniform = uniform_numbers(update, length, batch, rssm.variables)
+        model_loss = update.compiled(self.model.loss)
+        loss, update.output, metrics = model_loss(
+            update.batch, self.reward_gradient, uniform=uniform
         )
         norm = self.optimizers["world_model"].step(loss)
         update.choose_starts(self.starts)
@@ -112,14 +68,15 @@ class ExplorationPart(Part):
     def update(self, update: Update) -> Metrics:
         output = update.posterior
         replayed = Replayed(output.feat, output.kl, update.batch.action, update.batch.is_first)
-        loss = self.intrinsic.loss(replayed)
+        loss = update.compiled(self.intrinsic.loss)(replayed)
         self.optimizers["bonus"].step(loss)
         with frozen(self.agent.world_model, self.intrinsic):
             trajectory = roll_out(self.agent, update, Policy(self.explorer.actor))
-            bonus = self.intrinsic.reward(trajectory)
+            bonus = update.compiled(self.intrinsic.reward)(trajectory)
         assert self.normalizer is not None
+        reward = self.normalizer(bonus)
         metrics = improve(
-            self.explorer, self.optimizers, trajectory, trajectory.feat, self.normalizer(bonus)
+            update, self.explorer, self.optimizers, trajectory, trajectory.feat, reward
         )
         return metrics | {"bonus_loss": loss.detach(), "bonus": bonus.detach().mean()}
 
@@ -139,7 +96,8 @@ class CodebookPart(Part):
         }
 
     def update(self, update: Update) -> Metrics:
-        loss, metrics = self.skills.loss(update.posterior.posterior.deter.flatten(0, 1))
+        deter = update.posterior.posterior.deter.flatten(0, 1)
+        loss, metrics = update.compiled(self.skills.loss)(deter)
         self.optimizers["skills"].step(loss)
         return metrics | {"loss": loss.detach(), "resampled": self.skills.resampled.clone()}
 
@@ -168,7 +126,7 @@ class SkillPart(Part):
             trajectory = roll_out(self.agent, update, policy)
         reward, metrics = self._reward(trajectory, index, update.timer)
         inputs = condition(trajectory.feat, code)
-        return metrics | improve(self.policy, self.optimizers, trajectory, inputs, reward)
+        return metrics | improve(update, self.policy, self.optimizers, trajectory, inputs, reward)
 
     def after(self, update: Update) -> None:
         self.policy.update_slow_critic(update.number)
@@ -228,24 +186,39 @@ class AdaptationPart(Part):
 class Learner:
     """Runs its parts one after the other on a batch; knows nothing of what they are."""
 
-    def __init__(self, agent: Agent, parts: list[Part], generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        parts: list[Part],
+        generator: torch.Generator,
+        mode: Mode = "eager",
+    ) -> None:
         self.agent, self.parts, self.generator = agent, parts, generator
         self.updates = 0
         self.timer: Timer = lambda name: nullcontext()
+        self.runner = make_runner(mode, agent.device, generator, self.changing)
 
     def update(self, batch: Batch, skip: Collection[str] = ()) -> Metrics:
         """One update on a batch; returns metrics named `part/metric`, left on the device."""
         metrics: Metrics = {}
-        update = Update(self.updates, batch, self.generator, self.timer)
-        for part in self.parts:
-            if part.name in skip:
-                continue
+        parts = [part for part in self.parts if part.name not in skip]
+        update = self.runner.begin(self.begin(batch), parts)
+        for part in parts:
             with self.timer(part.name):
-                found = part.update(update)
+                found = self.runner.run(part, update)
                 part.after(update)
             metrics |= {f"{part.name}/{key}": value for key, value in found.items()}
         self.updates += 1
         return metrics
+
+    def begin(self, batch: Batch) -> Update:
+        """What the parts of the next update share."""
+        return Update(self.updates, batch, self.generator, self.timer)
+
+    def changing(self) -> Iterator[Tensor]:
+        """Every tensor that an update changes: networks, moments and normalisers."""
+        yield from self.agent.state_dict().values()
+        yield from self.state_dict().values()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Moments of every optimiser and the normalisers, by name."""
@@ -294,10 +267,12 @@ def roll_out(agent: Agent, update: Update, policy: Policy) -> Trajectory:
     """Imagine from every start of the update under `policy`."""
     c, rssm, start = agent.config.imagination, agent.world_model.rssm, update.start
     noise = Noise.draw(rssm, len(start.deter), c.horizon, update.generator)
-    return imagine(rssm, start, update.is_terminal, policy, noise, c.gamma)
+    rollout = update.compiled(imagine)
+    return rollout(rssm, start, update.is_terminal, policy, noise, c.gamma)
 
 
 def improve(
+    update: Update,
     actor_critic: ActorCritic,
     optimizers: Mapping[str, Optimizer],
     trajectory: Trajectory,
@@ -305,31 +280,53 @@ def improve(
     reward: Tensor,
 ) -> Metrics:
     """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""
-    target, value = actor_critic.target(inputs, reward, trajectory.discount)
-    actor_loss, metrics = actor_critic.actor_loss(
-        inputs, trajectory.action, target, value, trajectory.weight
+    target, actor_loss, metrics = update.compiled(objective)(
+        actor_critic, trajectory, inputs, reward
     )
     optimizers["actor"].step(actor_loss)  # frees what was imagined before the critic needs room
-    critic_loss, more = actor_critic.critic_loss(inputs, target, trajectory.weight)
+    critic_loss_of = update.compiled(actor_critic.critic_loss)
+    critic_loss, more = critic_loss_of(inputs, target, trajectory.weight)
     optimizers["critic"].step(critic_loss)
     losses = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
     return metrics | more | losses
 
 
+def objective(
+    actor_critic: ActorCritic, trajectory: Trajectory, inputs: Inputs, reward: Tensor
+) -> tuple[Tensor, Tensor, Metrics]:
+    """Targets (H, N) of an imagined batch, the actor's loss and its metrics."""
+    target, value = actor_critic.target(inputs, reward, trajectory.discount)
+    loss, metrics = actor_critic.actor_loss(
+        inputs, trajectory.action, target, value, trajectory.weight
+    )
+    return target, loss, metrics
+
+
+def uniform_numbers(update: Update, *shape: int) -> Tensor:
+    """Uniform numbers of the update's stream, on the device of its batch."""
+    device = update.batch.action.device
+    return torch.rand(*shape, generator=update.generator, device=device)
+
+
 def pretraining_learner(
-    agent: Agent, config: OptimizerConfig, generator: torch.Generator
+    agent: Agent, config: OptimizerConfig, generator: torch.Generator, mode: Mode = "eager"
 ) -> Learner:
     """World model, explorer, codebook and skills, trained together without rewards."""
     parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=False)]
     if agent.intrinsic is not None and not agent.intrinsic.acts_randomly:
         parts.append(ExplorationPart(agent, config))
     parts += [CodebookPart(agent, config), SkillPart(agent, config)]
-    return Learner(agent, parts, generator)
+    return Learner(agent, parts, generator, mode)
 
 
 def adaptation_learner(
-    agent: Agent, config: OptimizerConfig, generator: torch.Generator, freeze_skills: bool = False
+    agent: Agent,
+    config: OptimizerConfig,
+    generator: torch.Generator,
+    freeze_skills: bool = False,
+    mode: Mode = "eager",
 ) -> Learner:
     """World model shaped by the reward, and the meta-controller with its skills."""
     model = WorldModelPart(agent, config, reward_gradient=True)
-    return Learner(agent, [model, AdaptationPart(agent, config, freeze_skills)], generator)
+    parts = [model, AdaptationPart(agent, config, freeze_skills)]
+    return Learner(agent, parts, generator, mode)

@@ -130,7 +130,7 @@ def dense_flops(config: BenchConfig, batch: Batch, device: torch.device) -> floa
     They are counted in an update that runs operation by operation, however others run. The counter
     sees every product, also those that chunks do for their gradients as they go.
     """
-    learner, counter = make_learner(config, device), FlopCounterMode(display=False)
+    learner, counter = make_learner(config, device, "eager"), FlopCounterMode(display=False)
     with counter:
         learner.update(batch)
     return float(counter.get_total_flops())

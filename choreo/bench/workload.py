@@ -10,6 +10,7 @@ import tyro
 from choreo.adaptation import AdaptationConfig
 from choreo.agent import Agent, AgentConfig
 from choreo.bench.machine import at_least, device_name, machine
+from choreo.compile import Mode, choose_mode
 from choreo.config import LoggingConfig, PresetName, RunConfig
 from choreo.envs.spaces import IMAGE_SIZES, ArraySpec, EnvSpec, Obs
 from choreo.errors import UsageError
@@ -49,11 +50,6 @@ class BenchConfig(RunConfig):
     def precision(self) -> str:
         """In what numbers the large products are calculated."""
         return "fp32"
-
-    @property
-    def mode(self) -> str:
-        """How the steps of an update are run."""
-        return "eager"
 
     def agent_config(self) -> AgentConfig:
         """What decides the networks."""
@@ -118,7 +114,7 @@ def settings(config: BenchConfig, device: torch.device, threads: int) -> dict[st
         "device": device_name(device),
         "machine": machine(),
         "precision": config.precision,
-        "mode": config.mode,
+        "mode": choose_mode(config.mode, device),
         "threads": threads,
     }
 
@@ -129,11 +125,12 @@ def make_agent(config: BenchConfig, device: torch.device, phase: PhaseName | Non
     return Agent(random_spec(config), config.agent_config(), parts, config.seed).to(device)
 
 
-def make_learner(config: BenchConfig, device: torch.device) -> Learner:
-    """The learner of a fresh agent."""
+def make_learner(config: BenchConfig, device: torch.device, mode: Mode | None = None) -> Learner:
+    """The learner of a fresh agent, in the mode of `config` or another."""
     make = pretraining_learner if config.phase == "pretrain" else adaptation_learner
     generator = torch.Generator(device).manual_seed(config.seed)
-    return make(make_agent(config, device), config.optimizer, generator)
+    agent = make_agent(config, device)
+    return make(agent, config.optimizer, generator, mode=mode or config.mode)
 
 
 def random_spec(config: BenchConfig) -> EnvSpec:

@@ -1,5 +1,6 @@
 """`choreo pretrain` and `choreo finetune`."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -28,7 +29,8 @@ def pretrain(arguments: list[str]) -> None:
     default = PretrainConfig(env=cast(str, tyro.MISSING))
     config = parse(default, arguments)
     keep_memory()
-    _tell(run_pretrain(config))
+    with notes():
+        _tell(run_pretrain(config))
 
 
 def offline(arguments: list[str]) -> None:
@@ -37,7 +39,8 @@ def offline(arguments: list[str]) -> None:
     spec = None if config.spec is None else config.spec.resolve()
     config = replace(config, data=config.data.resolve(), spec=spec)  # however they are spelled
     keep_memory()
-    _tell(run_offline(config, lambda: _importing(config)))
+    with notes():
+        _tell(run_offline(config, lambda: _importing(config)))
 
 
 @contextmanager
@@ -60,7 +63,8 @@ def finetune(arguments: list[str]) -> None:
     if config.source is not None:
         config = replace(config, source=config.source.resolve())  # one run, however it is spelled
     keep_memory()
-    _tell(run_finetune(config))
+    with notes():
+        _tell(run_finetune(config))
 
 
 def parse(default: Config, arguments: list[str]) -> Config:
@@ -115,6 +119,20 @@ def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfi
         given = {name: value for name, value in run[group].items() if name in known}
         changes[group] = replace(options, **given)
     return replace(default, **changes)
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Show on stderr what the library notes about a run, such as the mode of its updates."""
+    log, handler = logging.getLogger("choreo"), logging.StreamHandler()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _tell(run: RunFolder) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from choreo.imagination.returns import lambda_return
@@ -136,4 +135,5 @@ class ActorCritic(nn.Module):
 
 def one_hot(index: Tensor, size: int) -> Tensor:
     """Float one-hot vectors of integer indices (...), (..., size)."""
-    return F.one_hot(index, size).to(torch.float32)
+    zeros = torch.zeros(*index.shape, size, device=index.device)
+    return zeros.scatter_(-1, index.unsqueeze(-1), 1.0)  # asks the device for nothing

@@ -35,7 +35,12 @@ __all__ = [
 
 
 def usable(*tensors: Tensor) -> bool:
-    """Whether these tensors can go to the kernels: float32, on the CPU, and a compiler is there."""
+    """Whether these tensors can go to the kernels: float32, on the CPU, and a compiler is there.
+
+    While a function is being compiled the plain versions are taken, which can be looked into.
+    """
+    if torch.compiler.is_compiling():
+        return False
     fit = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
     return fit and not torch.compiler.is_compiling() and library() is not None
 

@@ -75,8 +75,8 @@ class OneHot:
 
     def mode(self) -> Tensor:
         """One-hot vector of the likeliest code, (..., codes)."""
-        index = self.logit.argmax(-1)
-        return torch.nn.functional.one_hot(index, self.logit.shape[-1]).to(self.logit.dtype)
+        index = self.logit.argmax(-1, keepdim=True)
+        return torch.zeros_like(self.logit).scatter_(-1, index, 1.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability of one-hot vectors, (...)."""

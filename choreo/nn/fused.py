@@ -165,5 +165,5 @@ class _NormElu(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, weight, y, *statistics = ctx.saved_tensors
         grad = flat(grads[0]).clone(memory_format=torch.contiguous_format)
-        grad, *sums = native.norm_elu_backward_(grad, y, x, weight, statistics)
-        return grad.view_as(grads[0]), *sums
+        grad, to_weight, to_bias = native.norm_elu_backward_(grad, y, x, weight, statistics)
+        return grad.view_as(grads[0]), to_weight, to_bias

@@ -11,6 +11,9 @@ from choreo import native
 from choreo.nn import fused
 from choreo.nn.features import Features, Inputs
 
+RESERVED = frozenset((*dir(nn.ModuleDict), *dir(nn.ParameterDict)))
+"""Names that these containers have for themselves."""
+
 
 class MLP(nn.Module):
     """`layers` times [linear, (LayerNorm), ELU], then a linear map to `outputs` when it is given.
@@ -57,7 +60,7 @@ def module_name(key: str) -> str:
     Modules take no dots, and no names that their containers have for themselves.
     """
     name = key.replace(".", "/")
-    return f"{name}/" if name in (*dir(nn.ModuleDict), *dir(nn.ParameterDict)) else name
+    return f"{name}/" if name in RESERVED else name
 
 
 class _StraightThroughSample(torch.autograd.Function):

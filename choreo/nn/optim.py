@@ -71,6 +71,7 @@ class Optimizer:
             eps=self.config.epsilon,
             maximize=False,
         )
+        torch.autograd.graph.increment_version(self.parameters)  # which the kernel leaves out
         return norm
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -37,6 +37,14 @@ class SequenceSampler:
         Raises:
             ChoreoError: no stream holds a whole sequence yet.
         """
+        return self.read(*self.draw())
+
+    def draw(self) -> tuple[np.ndarray, np.ndarray]:
+        """Streams (B,) and first steps (B,) of the next batch.
+
+        Raises:
+            ChoreoError: no stream holds a whole sequence yet.
+        """
         ends = np.cumsum(self._starts())  # (streams,): valid starts up to and with each stream
         if ends[-1] == 0:
             raise ChoreoError(
@@ -46,7 +54,11 @@ class SequenceSampler:
         draws = self.rng.integers(ends[-1], size=self.batch)
         streams = np.searchsorted(ends, draws, side="right")  # (B,)
         last, stop = ends[streams], self.replay.bounds()[1][streams]
-        batch = self.replay.gather(streams, stop - self.length - (last - 1 - draws), self.length)
+        return streams, stop - self.length - (last - 1 - draws)
+
+    def read(self, streams: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
+        """The batch of these sequences, as `sample` gives it."""
+        batch = self.replay.gather(streams, starts, self.length)
         batch["is_first"][:, 0] = True
         return batch
 

@@ -69,6 +69,11 @@ class Replay:
         return replay
 
     @property
+    def layout(self) -> np.dtype:
+        """One step as bytes: name, type and place of every entry."""
+        return self._layout
+
+    @property
     def steps_held(self) -> int:
         """Steps that can be read now, all streams together."""
         return int((self._stop - self._start).sum())
@@ -133,14 +138,22 @@ class Replay:
         Raises:
             IndexError: a sequence reaches outside of what is held.
         """
+        records = self.rows(streams, starts, length).view(self._layout)[..., 0]  # (B, T)
+        return {name: np.ascontiguousarray(records[name]) for name in self.keys}
+
+    def rows(self, streams: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """The same sequences as bytes (B, T, row), which `layout` explains.
+
+        Raises:
+            IndexError: a sequence reaches outside of what is held.
+        """
         self._check_held(streams, starts, length)
         rows = np.empty((len(starts), length, self._layout.itemsize), np.uint8)
         for stream, start in zip(streams.tolist(), starts.tolist()):
             self._files.prefetch(stream, start, length)
         for out, stream, start in zip(rows, streams.tolist(), starts.tolist()):
             self._files.copy(stream, start, out)
-        records = rows.view(self._layout)[..., 0]  # (B, T)
-        return {name: np.ascontiguousarray(records[name]) for name in self.keys}
+        return rows
 
     def flush(self) -> None:
         """Make every appended step survive a power cut; call it before a checkpoint is written."""

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from choreo.imagination.actor_critic import one_hot
+
 EPSILON = 1e-5  # Laplace smoothing of the counts; authors' code.
 
 
@@ -39,7 +41,7 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def update(self, z: Tensor, index: Tensor) -> None:
         """Move the codes towards the inputs `z` (N, d) assigned to them."""
-        assignment = nn.functional.one_hot(index, len(self.codes)).to(z.dtype)
+        assignment = one_hot(index, len(self.codes))
         chosen = assignment.sum(0)
         self.usage += chosen
         self.count.lerp_(chosen.clamp(min=1), 1 - self.decay)
@@ -60,7 +62,9 @@ class Codebook(nn.Module):
         distance = torch.cdist(z, self.codes).min(-1).values
         for k in range(len(self.codes)):
             weights = distance + 1e-12 * (distance.sum() == 0)
-            pick = z[torch.multinomial(weights, 1, generator=generator)[0]]
+            # As `torch.multinomial` draws one, but without a look at the weights from the host.
+            race = torch.empty_like(weights).exponential_(generator=generator)
+            pick = z.index_select(0, (weights / race).argmax(0, keepdim=True))[0]
             self.codes[k] = torch.where(unused[k], pick, self.codes[k])
             self.total[k] = torch.where(unused[k], pick, self.total[k])
             distance = torch.cdist(z, self.codes).min(-1).values

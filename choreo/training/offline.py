@@ -16,7 +16,7 @@ class OfflineTrainer(Trainer):
     counted = "updates"
 
     def __init__(self, config: OfflineConfig, run: RunFolder, parts: Parts, replay: Replay) -> None:
-        super().__init__(config, run, parts, replay)
+        super().__init__(config, run, parts, replay, replay.steps_held)
         self.total = config.updates
 
     @property

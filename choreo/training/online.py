@@ -1,12 +1,13 @@
 """Training in environments: collect a step, learn while the next one is under way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from choreo.agent import Agent
+from choreo.compile import choose_mode
 from choreo.config import OnlineConfig
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.record import RunFolder, checkpoint
@@ -43,13 +44,20 @@ class OnlineTrainer(Trainer):
         )
         max_bytes = int(config.replay.max_gb * 1e9)
         replay = Replay(run.replay, replay_keys(self.vector), t.environments, max_bytes)
-        super().__init__(config, run, parts, replay)
+        super().__init__(config, run, parts, replay, self._most_steps(config))
         self.total, self.phase, self.evaluator = config.frames, phase, evaluator
         self.collector = Collector(self.vector, replay, config.seed)
+        self.agent.captures = choose_mode(config.mode, self.agent.device) == "captured"
         self.session = self.agent.session(t.environments)
         self.session.generator = self.streams.torch("acting", self.agent.device)
         self.updates_due = Ratio(t.update_every, update_start)
         self.evaluate_due = Every(t.evaluate_every)
+
+    def _most_steps(self, config: OnlineConfig) -> int:
+        """Steps that the whole run may record: one for every decision and one for every reset."""
+        spec, streams = self.vector.spec, config.training.environments
+        steps = -(-config.frames // spec.action_repeat)
+        return steps + steps // (spec.episode_steps or 1) + 2 * streams
 
     @property
     def count(self) -> int:
@@ -78,13 +86,15 @@ class OnlineTrainer(Trainer):
 
     def _begin_step(self) -> None:
         with self.stopwatch.watch("acting"):
+            self.finite.settle()
             self.collector.begin(lambda step: self.phase.act(self.session, step, self.count))
 
-    def resting(self, batch: dict[str, np.ndarray]) -> tuple[str, ...]:
+    def resting(self, batch: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         return self.phase.resting(batch, self.count)
 
     def _evaluate(self) -> None:
         if self.evaluator is not None and self.evaluate_due(self.count):
+            self.finite.settle()
             with self.stopwatch.watch("evaluating"):
                 values = self.evaluator(self.agent, self.count)
             self.logger.write("evaluation", self.counters(), values)

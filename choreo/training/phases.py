@@ -1,6 +1,7 @@
 """How an agent acts and which parts learn: the two phases of a run."""
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class Phase(abc.ABC):
         """Actions (N, A) after `step`; `frames` counts what was collected before."""
 
     @abc.abstractmethod
-    def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
+    def resting(self, batch: Mapping[str, np.ndarray], frames: int) -> tuple[str, ...]:
         """Names of the learner's parts that do not learn from this batch."""
 
     @abc.abstractmethod
@@ -46,7 +47,7 @@ class Exploring(Phase):
         policy: PolicyName = "random" if frames < self.random_frames else "explore"
         return session.act(step.observation, policy=policy, sample=True, is_first=step.is_first)
 
-    def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
+    def resting(self, batch: Mapping[str, np.ndarray], frames: int) -> tuple[str, ...]:
         self.updates += 1
         return ("exploration", "skills") if self.updates <= self.model_first else ()
 
@@ -89,7 +90,7 @@ class Adapting(Phase):
         self.age = np.where(renew, 0, self.age) + 1
         return self.skill
 
-    def resting(self, batch: dict[str, np.ndarray], frames: int) -> tuple[str, ...]:
+    def resting(self, batch: Mapping[str, np.ndarray], frames: int) -> tuple[str, ...]:
         self.found = self.found or bool((batch["reward"] > self.config.reward_threshold).any())
         return () if self.found and frames >= self.random_frames else ("adaptation",)
 

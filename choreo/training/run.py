@@ -1,5 +1,6 @@
 """Pre-training and fine-tuning: which parts a run is put together from."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
@@ -7,6 +8,7 @@ from dataclasses import fields
 import torch
 
 from choreo.agent import Agent, AgentConfig, adapt, find_checkpoint, load
+from choreo.compile import choose_mode
 from choreo.config import (
     MAY_CHANGE,
     FinetuneConfig,
@@ -32,6 +34,8 @@ from choreo.training.online import Evaluator, OnlineTrainer
 from choreo.training.phases import Adapting, Exploring, Phase
 from choreo.training.trainer import Parts
 from choreo.world_model import ModelConfig
+
+log = logging.getLogger(__name__)
 
 Importing = Callable[[], AbstractContextManager[Report | None]]
 
@@ -73,7 +77,8 @@ def pretrain(config: PretrainConfig) -> RunFolder:
     streams = Streams(config.seed)
     seed = derive_seed(config.seed, "init")
     agent = Agent(spec, config.agent_config(), "pretraining", seed).to(device)
-    learner = pretraining_learner(agent, config.optimizer, streams.torch("learning", device))
+    generator = streams.torch("learning", device)
+    learner = pretraining_learner(agent, config.optimizer, generator, config.mode)
     random_frames = config.training.random_frames
     phase = Exploring(random_frames, config.model_first)
     parts = Parts(agent, learner, streams)
@@ -93,7 +98,9 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     first_look(config, spec, run)
     streams = Streams(config.seed)
     generator = streams.torch("learning", device)
-    learner = adaptation_learner(agent, config.optimizer, generator, config.freeze_skills)
+    learner = adaptation_learner(
+        agent, config.optimizer, generator, config.freeze_skills, config.mode
+    )
     phase = Adapting(
         config.training.random_frames,
         config.adaptation,
@@ -122,7 +129,7 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     streams, seed = Streams(config.seed), derive_seed(config.seed, "init")
     agent = Agent(data.spec, config.agent_config(), "offline", seed).to(device)
     generator = streams.torch("learning", device)
-    learner = pretraining_learner(agent, config.optimizer, generator)
+    learner = pretraining_learner(agent, config.optimizer, generator, config.mode)
     OfflineTrainer(config, run, Parts(agent, learner, streams), data.replay).train()
     return run
 
@@ -203,7 +210,10 @@ def _prepare(config: RunConfig) -> torch.device:
     check_least(config)
     derive_seed(config.seed)  # refuses a negative one before anything is made
     set_threads(config.threads)
-    return choose_device(config.device)
+    device = choose_device(config.device)
+    mode = choose_mode(config.mode, device)  # refuses what cannot be before anything is made
+    log.info("updates run %s on %s (--mode %s)", mode, device.type, config.mode)
+    return device
 
 
 def _evaluator(config: OnlineConfig, phase: Phase) -> Evaluator | None:

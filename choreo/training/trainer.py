@@ -1,6 +1,7 @@
 """What every training loop does: sample, update, log, save, and go on from where it was killed."""
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from choreo.agent import Agent, load_agent_tensors
 from choreo.config import RunConfig
-from choreo.errors import CheckpointError, NotFinite
+from choreo.errors import CheckpointError
 from choreo.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
+from choreo.training.batches import choose_batches
+from choreo.training.finite import FiniteCheck
 from choreo.training.schedule import Every, Ratio
 from choreo.world_model import Batch
 
@@ -38,12 +41,16 @@ class Trainer(abc.ABC):
     total: int
     counted: Literal["frames", "updates"]
 
-    def __init__(self, config: RunConfig, run: RunFolder, parts: Parts, replay: Replay) -> None:
+    def __init__(
+        self, config: RunConfig, run: RunFolder, parts: Parts, replay: Replay, most_steps: int
+    ) -> None:
         self.config, self.run_folder, self.replay = config, run, replay
         self.agent, self.learner, self.streams = parts.agent, parts.learner, parts.streams
         self.stopwatch = Stopwatch()
         t, logging = config.training, config.logging
         self.sampler = SequenceSampler(replay, t.batch, t.length, self.streams.numpy("sampler"))
+        self.batches = choose_batches(self.sampler, self.agent.device, most_steps)
+        self.finite = FiniteCheck(run.path)
         self.log_due, self.save_due = Every(logging.every), Every(logging.checkpoint_every)
         wandb = WandbOptions(project=logging.wandb_project) if logging.wandb else None
         self.logger = Logger(run.path, logging.tensorboard, wandb, config.to_json())
@@ -88,7 +95,7 @@ class Trainer(abc.ABC):
         self.logger.close()
         self.replay.close()
 
-    def resting(self, batch: dict[str, np.ndarray]) -> tuple[str, ...]:
+    def resting(self, batch: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """Names of the parts that do not learn from this batch."""
         return ()
 
@@ -97,13 +104,12 @@ class Trainer(abc.ABC):
         if self.learner.updates == 0:
             self._standardize()
         with self.stopwatch.watch("sampling"):
-            raw = self.sampler.sample()
-            data = {key: torch.as_tensor(value) for key, value in raw.items()}
-            data = {key: value.to(self.agent.device) for key, value in data.items()}
-            batch = Batch.from_tensors(data, list(self.agent.spec.observations))
+            sample = self.batches.sample()
+            batch = Batch.from_tensors(sample.tensors, list(self.agent.spec.observations))
         with self.stopwatch.watch("updating"):
-            metrics = self.learner.update(batch, self.resting(raw))
-            self._check_finite(metrics, raw)
+            metrics = self.learner.update(batch, self.resting(sample))
+            where = f"{self.count} {self.counted}"
+            self.finite.watch(self.learner.updates, where, metrics, sample.tensors)
         if self.log_due(self.count):
             self._log(metrics)
 
@@ -131,22 +137,10 @@ class Trainer(abc.ABC):
         ]
         return pieces[:: -(-len(pieces) * READ_AT_ONCE // MOST_READ)]
 
-    def _check_finite(self, metrics: Metrics, raw: dict[str, np.ndarray]) -> None:
-        """Stop before a checkpoint can be spoilt, and keep the batch that did it."""
-        values = torch.stack([value.to(torch.float32) for value in metrics.values()])
-        if bool(values.isfinite().all()):
-            return
-        wrong = [name for name, value in zip(metrics, values, strict=True) if not value.isfinite()]
-        path = self.run_folder.path / f"not-finite-update-{self.learner.updates}.npz"
-        np.savez(path, allow_pickle=False, **raw)
-        raise NotFinite(
-            f"update {self.learner.updates} at {self.count} {self.counted} gave NaN or infinity in "
-            f"{', '.join(wrong)}; its batch is in {path}. The last checkpoint is unharmed: look "
-            "at that batch, then resume with a smaller learning rate or repaired data"
-        )
-
     def _log(self, metrics: Metrics) -> None:
-        self.logger.write("train", self.counters(), {k: float(v) for k, v in metrics.items()})
+        self.finite.settle()
+        values = torch.stack([value.double() for value in metrics.values()]).tolist()
+        self.logger.write("train", self.counters(), dict(zip(metrics, values, strict=True)))
         shares = {f"share/{key}": value for key, value in self.stopwatch.shares().items()}
         self.logger.timing(self.counters(), shares)
 
@@ -166,10 +160,12 @@ class Trainer(abc.ABC):
         """Save the agent for good at the counts the configuration names."""
         for count in getattr(self.config, "snapshots", ()):
             if before < count <= self.count:
+                self.finite.settle()
                 self.agent.save(self.run_folder.snapshots / f"{self.counted}_{count}")
 
     def save(self) -> None:
         """Write a checkpoint from which `train` goes on exactly."""
+        self.finite.settle()
         groups = {"agent": self.agent.state_dict(), "learner": self.learner.state_dict()}
         tensors = {
             f"{group}.{key}": value

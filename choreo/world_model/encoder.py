@@ -11,6 +11,8 @@ from choreo.envs.spaces import ArraySpec
 from choreo.nn import MLP, module_name
 from choreo.world_model.images import (
     ENCODER_KERNEL,
+    FEW_IMAGES,
+    FewImages,
     channel_widths,
     channels_last,
     decoder_kernels,
@@ -97,10 +99,15 @@ class ImageEncoder(nn.Module):
             nn.Conv2d(a, b, ENCODER_KERNEL, stride=2)
             for a, b in pairwise([array.shape[0], *channel_widths(depth, layers)])
         )
+        self._few = FewImages(self.convolutions)
 
     def forward(self, image: Tensor) -> Tensor:
         """Embed images, uint8 or scaled."""
-        images, weights = image.flatten(0, -4), layer_weights(self.convolutions)
+        images = image.flatten(0, -4)
+        if len(images) <= FEW_IMAGES and not (image.is_cuda or torch.is_grad_enabled()):
+            embedded = self._few(scale_image(images)).flatten(1)
+            return embedded.unflatten(0, image.shape[:-3])
+        weights = layer_weights(self.convolutions)
         rows = images_at_once(image.device, image.shape[-1])
         embedded = map_chunks(lambda chunk: _embed(chunk, weights), images, rows)
         return embedded.unflatten(0, image.shape[:-3])

@@ -97,15 +97,20 @@ class WorldModel(nn.Module):
         batch: Batch,
         reward_gradient: bool,
         generator: torch.Generator | None = None,
+        uniform: Tensor | None = None,
     ) -> tuple[Tensor, ModelOutput, dict[str, Tensor]]:
         """KL - log p(x | feat) - log p(r | feat) (paper section 2, equation 1).
+
+        States are sampled at `uniform` (T, B, V), drawn from `generator` where it is not given.
 
         With `reward_gradient` the reward shapes the states (fine-tuning); without it the reward
         head learns from detached features (pre-training).
         """
         observation = self.standardizer(batch.observation)
         embed = self.encoder(observation)
-        posterior, prior = self.rssm.observe(embed, batch.action, batch.is_first, generator)
+        posterior, prior = self.rssm.observe(
+            embed, batch.action, batch.is_first, generator, uniform
+        )
         kl_loss, kl = kl_balance(
             posterior.logit, prior, self.config.kl_balance, self.config.kl_free
         )

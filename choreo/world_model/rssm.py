@@ -159,13 +159,16 @@ class RSSM(nn.Module):
         action: Tensor,
         is_first: Tensor,
         generator: torch.Generator | None = None,
+        uniform: Tensor | None = None,
     ) -> tuple[State, Tensor]:
         """Filter a batch from the zero state.
 
-        Takes embed (B, T, E), action (B, T, A), is_first (B, T); returns the posterior states
+        Takes embed (B, T, E), action (B, T, A), is_first (B, T) and, where it is not to be drawn
+        here, what states are sampled at, uniform (T, B, V); returns the posterior states
         (B, T, ...) and the logits of the priors (B, T, V, C).
         """
-        uniform = self._uniform((embed.shape[1], embed.shape[0]), generator)
+        if uniform is None:
+            uniform = self._uniform((embed.shape[1], embed.shape[0]), generator)
         embed, action, is_first = (x.transpose(0, 1) for x in (embed, action, is_first))
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         parts = self._action_part(action * keep), self._embed_part(embed), keep, uniform

@@ -116,6 +116,12 @@ def test_cuda_where_there_is_none(
     assert "--device cpu" in text
 
 
+def test_graphs_where_there_is_no_card(refused: Refuse, tmp_path: Path) -> None:
+    text = refused(*training(tmp_path / "run"), "--mode", "captured")
+    assert "--mode captured" in text and "use --mode auto" in text
+    assert not (tmp_path / "run").exists()
+
+
 def test_nan_from_the_environment(tmp_path: Path, refused: Refuse) -> None:
     folder = tmp_path / "run"
     text = refused(*training(folder, "toy_envs:gives_nan", 200), code=1)

@@ -21,6 +21,7 @@ from toy_runs import (
 import choreo
 from choreo.agent import load
 from choreo.cli import main
+from choreo.training.online import OnlineTrainer
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,33 @@ def test_observations_are_standardised_by_what_was_seen_before_the_first_update(
     expected = torch.as_tensor(seen["observation"][:taken])
     assert bool(model.standardizer.fitted)
     torch.testing.assert_close(model.standardizer.means["observation"].data, expected.mean(0))
+
+
+def test_the_mode_is_said_and_may_change_on_resume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pretrain(tmp_path / "run", frames=60)
+    assert "updates run eager on cpu (--mode auto)" in capsys.readouterr().err
+    pretrain(folder, "--mode", "eager", frames=80)
+    assert "updates run eager on cpu (--mode eager)" in capsys.readouterr().err
+    assert state(folder)["count"] == 80
+
+
+def test_environments_are_under_way_while_updates_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next step of all of them was begun before; and their actions came from sound networks."""
+    seen = []
+    plain = OnlineTrainer.update
+
+    def update(self: OnlineTrainer) -> None:
+        assert self.finite._watched is None, "looked at before it acted"
+        seen.append(self.collector.pending is not None)
+        plain(self)
+
+    monkeypatch.setattr(OnlineTrainer, "update", update)
+    pretrain(tmp_path / "run", frames=80)
+    assert seen == [True] * 4
 
 
 def test_snapshots_appear_at_their_frames_and_act(plain: Path) -> None:

@@ -220,3 +220,27 @@ def test_an_optimiser_step_is_that_of_the_plain_layers(
         Optimizer(pair.parameters(), 1e-2, OptimizerConfig()).step(loss)
     for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size", IMAGE_SIZES)
+def test_few_images_are_embedded_as_many_are(size: int) -> None:
+    """Also after an optimiser's step, after loading and in a copy: no old weights are kept."""
+    encoder = ImageEncoder(ArraySpec((3, size, size), "uint8"), 4)
+    image = torch.randint(0, 256, (3, 3, size, size), dtype=torch.uint8)
+    optimizer = Optimizer(encoder.parameters(), 0.01, OptimizerConfig())
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+
+    def check(module: ImageEncoder) -> Tensor:
+        many = module(image)
+        with torch.no_grad():
+            torch.testing.assert_close(module(image), many, rtol=1e-5, atol=1e-6)
+        return many
+
+    first = check(encoder)
+    optimizer.step(first.square().sum())
+    assert not torch.allclose(check(encoder), first, atol=1e-3)
+    check(copy.deepcopy(encoder))
+    encoder.load_state_dict(before)
+    torch.testing.assert_close(check(encoder), first)
+    with torch.no_grad():
+        assert encoder(image.unflatten(0, (1, 3))).shape == (1, 3, encoder.outputs)

@@ -1,0 +1,241 @@
+"""Acting: the recurrent state between observations, and one step of it as a CUDA graph."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from choreo.capture import CudaRecorder, Replay, fill, untouched
+from choreo.errors import EnvironmentMismatch, NotFinite, UsageError
+from choreo.world_model import State
+
+if TYPE_CHECKING:
+    from choreo.agent import Agent
+
+PolicyName = Literal["explore", "skill", "task", "random"]
+"""Who acts: the explorer, one skill, the meta-controller, or uniformly random actions."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an agent carries from step to step: model state and last action, N rows each."""
+
+    state: State
+    action: Tensor
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a step acts: which policy, whether with a given skill, and whether it samples."""
+
+    policy: PolicyName
+    with_skill: bool
+    sample: bool
+
+
+class Steps:
+    """One step of acting for a fixed number of rows: observe, then decide."""
+
+    def __init__(self, agent: "Agent", generator: torch.Generator) -> None:
+        self.agent, self.generator = agent, generator
+
+    def take(
+        self,
+        memory: Memory,
+        call: Call,
+        observation: Mapping[str, Tensor],
+        flags: Mapping[str, Tensor],
+    ) -> Memory:
+        """The memory after observations (N, ...); `flags` hold `is_first`, maybe `skill`, (N,)."""
+        state = self.agent.observe(memory, observation, flags["is_first"], self.generator)
+        skill = flags.get("skill")
+        action = self.agent.decide(state, call.policy, skill, call.sample, self.generator)
+        return Memory(state, action)
+
+
+class CapturedSteps(Steps):
+    """The same as CUDA graphs, one for every way to act that comes up."""
+
+    def __init__(self, agent: "Agent", generator: torch.Generator) -> None:
+        super().__init__(agent, generator)
+        self._recorder = CudaRecorder(agent.device, generator)
+        self._graphs: dict[Call, tuple[Replay, tuple[dict[str, Tensor], ...], Memory]] = {}
+
+    def take(
+        self,
+        memory: Memory,
+        call: Call,
+        observation: Mapping[str, Tensor],
+        flags: Mapping[str, Tensor],
+    ) -> Memory:
+        if call not in self._graphs:
+            self._graphs[call] = self._record(memory, call, observation, flags)
+        replay, static, after = self._graphs[call]
+        for mine, given in zip(static, (_by_name(memory), observation, flags), strict=True):
+            fill(mine, given)
+        replay()
+        return _memory({name: tensor.clone() for name, tensor in _by_name(after).items()})
+
+    def _record(
+        self,
+        memory: Memory,
+        call: Call,
+        observation: Mapping[str, Tensor],
+        flags: Mapping[str, Tensor],
+    ) -> tuple[Replay, tuple[dict[str, Tensor], ...], Memory]:
+        given = (_by_name(memory), observation, flags)
+        static = tuple({name: t.clone() for name, t in group.items()} for group in given)
+        own, seen, told = static
+
+        def step() -> Memory:
+            return Steps.take(self, _memory(own), call, seen, told)
+
+        with untouched((), self.generator):
+            self._recorder.warm_up(step)
+        replay, after = self._recorder.record(step)
+        return replay, static, after
+
+
+def _by_name(memory: Memory) -> dict[str, Tensor]:
+    state = memory.state
+    values = {"deter": state.deter, "stoch": state.stoch, "logit": state.logit}
+    return values | {"action": memory.action}
+
+
+def _memory(tensors: Mapping[str, Tensor]) -> Memory:
+    deter, stoch, logit = (tensors[name] for name in ("deter", "stoch", "logit"))
+    return Memory(State(deter, stoch, logit), tensors["action"])
+
+
+def _not_finite(action: np.ndarray, observation: Mapping[str, Tensor]) -> NotFinite:
+    row = int(np.flatnonzero(~np.isfinite(action).all(-1))[0])
+    largest = {key: float(value[row].float().abs().max()) for key, value in observation.items()}
+    shown = ", ".join(f"{key!r} up to {value:.3g}" for key, value in largest.items())
+    return NotFinite(
+        f"the agent gave the action {action[row].tolist()} in environment {row} after observations "
+        f"of {shown}. Huge observations need scaling (--model.standardize 1); with ordinary ones "
+        "the networks are spoilt: go back to an earlier checkpoint"
+    )
+
+
+class Session:
+    """Acts and remembers: the recurrent state between observations lives here.
+
+    >>> session = agent.session()
+    >>> action = session.act(observation, skill=7)
+
+    With `num` environments every array has a leading axis of that size.
+    """
+
+    def __init__(self, agent: "Agent", num: int | None = None, seed: int = 0) -> None:
+        self.agent, self.single = agent, num is None
+        self.num = 1 if num is None else num
+        self.generator = torch.Generator(agent.device).manual_seed(seed)
+        self._steps: Steps | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next observation starts an episode."""
+        self.memory = self.agent.initial_memory(self.num)
+        self._is_first = True
+
+    @property
+    def deter(self) -> Tensor:
+        """Deterministic model state h after the last observation, (num, D)."""
+        return self.memory.state.deter
+
+    def act(
+        self,
+        observation: np.ndarray | Mapping[str, np.ndarray],
+        skill: int | np.ndarray | None = None,
+        policy: PolicyName | None = None,
+        sample: bool = False,
+        is_first: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Take in an observation and return the action: float32 in [-1, 1], (A,) or (num, A).
+
+        A `skill` number runs that skill; without one the meta-controller acts, or the explorer
+        where there is none; `policy` names one of "explore", "skill", "task", "random". Episodes
+        begin at the first call, after `reset()`, and where `is_first` (num,) says so.
+
+        Raises EnvironmentMismatch for observations that do not fit, UsageError for a skill out of
+        range, NotFinite where the networks give NaN.
+        """
+        tensors = self._tensors(observation)
+        first = np.full(self.num, self._is_first) if is_first is None else np.asarray(is_first)
+        self._is_first = False
+        chosen = policy or ("skill" if skill is not None else self._default_policy())
+        if chosen not in get_args(PolicyName):
+            raise UsageError(f"policy {chosen!r} is not one of {', '.join(get_args(PolicyName))}")
+        flags = {"is_first": torch.as_tensor(first, device=self.agent.device)}
+        if skill is not None:
+            flags["skill"] = self._skill_numbers(skill)
+        call = Call(chosen, skill is not None, sample)
+        self.memory = self._taker().take(self.memory, call, tensors, flags)
+        result = self.memory.action.cpu().numpy()
+        if not np.isfinite(result).all():
+            raise _not_finite(result, tensors)
+        return result[0] if self.single else result
+
+    def _taker(self) -> Steps:
+        """What takes the steps, made anew when the session has been given another stream."""
+        if self._steps is None or self._steps.generator is not self.generator:
+            captures = self.agent.captures
+            if captures is None:
+                captures = self.agent.device.type == "cuda"
+            self._steps = (CapturedSteps if captures else Steps)(self.agent, self.generator)
+        return self._steps
+
+    def _default_policy(self) -> PolicyName:
+        return "task" if self.agent.controller is not None else "explore"
+
+    def _skill_numbers(self, skill: int | np.ndarray) -> Tensor:
+        given = np.asarray(skill, np.int64)
+        if given.shape not in ((), (self.num,)):
+            raise UsageError(
+                f"skills of shape {given.shape} were given to {self.num} environments; give one "
+                "number, or one for each"
+            )
+        numbers = np.full(self.num, given)
+        if numbers.min() < 0 or numbers.max() >= self.agent.num_skills:
+            raise UsageError(
+                f"skill {skill} does not exist: this agent has {self.agent.num_skills} skills, "
+                f"0 to {self.agent.num_skills - 1}"
+            )
+        return torch.as_tensor(numbers, device=self.agent.device)
+
+    def _tensors(self, observation: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        wanted = self.agent.spec.observations
+        if not isinstance(observation, Mapping):
+            observation = {next(iter(wanted)): np.asarray(observation)}
+        tensors = {}
+        for key, array in wanted.items():
+            if key not in observation:
+                raise EnvironmentMismatch(
+                    f"observation {key!r} is missing; found {', '.join(observation)}"
+                )
+            value = np.asarray(observation[key])
+            value = value[None] if self.single else value
+            if value.shape != (self.num, *array.shape):
+                shape = value.shape[1:] if self.single else value.shape
+                expected = array.shape if self.single else (self.num, *array.shape)
+                raise EnvironmentMismatch(
+                    f"observation {key!r} has shape {shape}, the agent was trained on {expected}"
+                )
+            value = np.array(value, dtype=array.dtype)
+            tensors[key] = torch.as_tensor(value, device=self.agent.device)
+        return tensors
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Recurrent state and random stream, to go on exactly here later."""
+        return _by_name(self.memory) | {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on where `state_dict` was taken."""
+        names = _by_name(self.memory)
+        self.memory = _memory({name: tensors[name].to(self.agent.device) for name in names})
+        self.generator.set_state(tensors["generator"].cpu())
+        self._is_first = False
