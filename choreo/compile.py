@@ -60,9 +60,11 @@ class Compiled(Runner):
         return update
 
     def run(self, part: Part, update: Update) -> Metrics:
+        from torch._dynamo.exc import BackendCompilerFailed  # takes seconds; other modes go without
+
         try:
             return part.update(update)
-        except torch._dynamo.exc.BackendCompilerFailed as error:  # pyright: ignore (imported late)
+        except BackendCompilerFailed as error:
             raise UsageError(
                 f"PyTorch could not compile this ({str(error).strip().splitlines()[0]}): it needs "
                 "a C++ compiler on a CPU and Triton on CUDA; --mode eager needs neither"
