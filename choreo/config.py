@@ -13,6 +13,7 @@ from choreo.envs.spaces import Obs
 from choreo.exploration import ExplorationConfig
 from choreo.imagination import ImaginationConfig
 from choreo.nn import OptimizerConfig
+from choreo.nn.precision import Precision
 from choreo.skills import SkillConfig
 from choreo.world_model import ModelConfig
 
@@ -97,6 +98,8 @@ class RunConfig:
     """Where networks live; auto takes CUDA when there is one. [ours]"""
     threads: int = 0
     """CPU threads of the networks; 0 is one per core. [ours]"""
+    precision: Precision = "fp32"
+    """Of large products; in bf16 their factors are rounded, everything else stays fp32. [ours]"""
     mode: Mode = "auto"
     """How updates are run: as they are, compiled, or as CUDA graphs; auto is captured on CUDA and
     eager on a CPU. [ours]"""

@@ -22,6 +22,7 @@ from choreo.nn import (
     condition,
     frozen,
 )
+from choreo.nn.precision import Precision, products_in
 from choreo.skills import code_reward, entropy_reward
 from choreo.update import Metrics, Part, Timer, Update
 from choreo.world_model import Batch
@@ -192,14 +193,20 @@ class Learner:
         parts: list[Part],
         generator: torch.Generator,
         mode: Mode = "eager",
+        precision: Precision = "fp32",
     ) -> None:
         self.agent, self.parts, self.generator = agent, parts, generator
+        self.precision: Precision = precision
         self.updates = 0
         self.timer: Timer = lambda name: nullcontext()
         self.runner = make_runner(mode, agent.device, generator, self.changing)
 
     def update(self, batch: Batch, skip: Collection[str] = ()) -> Metrics:
         """One update on a batch; returns metrics named `part/metric`, left on the device."""
+        with products_in(self.precision):
+            return self._update(batch, skip)
+
+    def _update(self, batch: Batch, skip: Collection[str]) -> Metrics:
         metrics: Metrics = {}
         parts = [part for part in self.parts if part.name not in skip]
         update = self.runner.begin(self.begin(batch), parts)
@@ -309,14 +316,18 @@ def uniform_numbers(update: Update, *shape: int) -> Tensor:
 
 
 def pretraining_learner(
-    agent: Agent, config: OptimizerConfig, generator: torch.Generator, mode: Mode = "eager"
+    agent: Agent,
+    config: OptimizerConfig,
+    generator: torch.Generator,
+    mode: Mode = "eager",
+    precision: Precision = "fp32",
 ) -> Learner:
     """World model, explorer, codebook and skills, trained together without rewards."""
     parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=False)]
     if agent.intrinsic is not None and not agent.intrinsic.acts_randomly:
         parts.append(ExplorationPart(agent, config))
     parts += [CodebookPart(agent, config), SkillPart(agent, config)]
-    return Learner(agent, parts, generator, mode)
+    return Learner(agent, parts, generator, mode, precision)
 
 
 def adaptation_learner(
@@ -325,8 +336,9 @@ def adaptation_learner(
     generator: torch.Generator,
     freeze_skills: bool = False,
     mode: Mode = "eager",
+    precision: Precision = "fp32",
 ) -> Learner:
     """World model shaped by the reward, and the meta-controller with its skills."""
     model = WorldModelPart(agent, config, reward_gradient=True)
     parts = [model, AdaptationPart(agent, config, freeze_skills)]
-    return Learner(agent, parts, generator, mode)
+    return Learner(agent, parts, generator, mode, precision)

@@ -46,11 +46,6 @@ class BenchConfig(RunConfig):
     json: bool = False
     """Print JSON instead of a table."""
 
-    @property
-    def precision(self) -> str:
-        """In what numbers the large products are calculated."""
-        return "fp32"
-
     def agent_config(self) -> AgentConfig:
         """What decides the networks."""
         return AgentConfig(
@@ -130,7 +125,9 @@ def make_learner(config: BenchConfig, device: torch.device, mode: Mode | None = 
     make = pretraining_learner if config.phase == "pretrain" else adaptation_learner
     generator = torch.Generator(device).manual_seed(config.seed)
     agent = make_agent(config, device)
-    return make(agent, config.optimizer, generator, mode=mode or config.mode)
+    return make(
+        agent, config.optimizer, generator, mode=mode or config.mode, precision=config.precision
+    )
 
 
 def random_spec(config: BenchConfig) -> EnvSpec:

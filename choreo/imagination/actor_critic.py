@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from choreo.imagination.returns import lambda_return
 from choreo.nn import MLP, Inputs, OneHot, TruncatedNormal, gaussian_log_prob
+from choreo.nn.precision import Linear
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class ContinuousActor(nn.Module):
     def __init__(self, inputs: int, actions: int, config: ImaginationConfig) -> None:
         super().__init__()
         self.trunk = MLP(inputs, None, config.layers, config.units)
-        self.mean = nn.Linear(config.units, actions)
-        self.std = nn.Linear(config.units, actions)
+        self.mean = Linear(config.units, actions)
+        self.std = Linear(config.units, actions)
         self.min_std = config.min_std
 
     def forward(self, x: Inputs) -> TruncatedNormal:

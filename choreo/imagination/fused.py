@@ -18,6 +18,7 @@ from choreo.imagination.trajectory import Noise, Policy
 from choreo.nn import fused
 from choreo.nn.features import Features
 from choreo.nn.fused import FirstLayer, Layer, elu_layer, flat
+from choreo.nn.precision import add_product, product
 from choreo.world_model.rssm import RSSM, State
 
 
@@ -122,21 +123,21 @@ class _Steps(NamedTuple):
         x = actor.first(self.places[t], rest, self.activations[0][t])
         for layer, kept in zip(actor.hidden, self.activations[1:], strict=True):
             x = elu_layer(x, layer, kept[t])
-        torch.addmm(actor.heads[1], x, actor.heads[0].T, out=self.raw[t])
+        add_product(actor.heads[1], x, actor.heads[0].T, self.raw[t])
         native.action(self.raw[t], noise, actor.min_std, self.action[t])
 
     def go_on(self, t: int, cell: _Cell, uniform: Tensor) -> None:
         """State t + 1, which the model expects after that action."""
         cell.input(self.places[t], self.action[t], self.input[t])
         of_input, of_deter, bias = cell.gates
-        torch.addmm(bias, self.input[t], of_input.T, out=self.gates[t])
-        self.gates[t].addmm_(self.deter[t], of_deter.T)
+        add_product(bias, self.input[t], of_input.T, self.gates[t])
+        add_product(self.gates[t], self.deter[t], of_deter.T, self.gates[t])
         statistics = self.mean[t], self.rstd[t]
         deter = native.gates(
             self.gates[t], *cell.norm, self.deter[t], self.deter[t + 1], statistics
         )
         x = elu_layer(deter, cell.hidden, self.hidden[t])
-        logit = torch.addmm(cell.logit[1], x, cell.logit[0].T)
+        logit = add_product(cell.logit[1], x, cell.logit[0].T)
         native.pick(logit, uniform, self.probs[t + 1], self.places[t + 1])
 
     def gradient_of_actions(
@@ -149,17 +150,17 @@ class _Steps(NamedTuple):
         probs, deter = to_probs[-1], to_deter[-1]
         for t in reversed(range(len(self.action))):
             logit = native.softmax_backward(probs, self.probs[t + 1], ones // variables)
-            hidden = native.elu_backward_(logit @ cell.logit[0], self.hidden[t])
-            deter = torch.addmm(deter, hidden, cell.hidden[0])
+            hidden = native.elu_backward_(product(logit, cell.logit[0]), self.hidden[t])
+            deter = add_product(deter, hidden, cell.hidden[0])
             statistics = self.mean[t], self.rstd[t]
             gates, before = native.gates_backward(
                 deter, self.gates[t], *cell.norm, self.deter[t], statistics
             )
-            x = native.elu_backward_(gates @ of_input, self.input[t])
-            torch.addmm(to_action[t], x, cell.input.weight.T, out=gradient[t])
+            x = native.elu_backward_(product(gates, of_input), self.input[t])
+            add_product(to_action[t], x, cell.input.weight.T, gradient[t])
             if t > 0:
-                deter = before.addmm_(gates, of_deter).add_(to_deter[t])
-                probs = torch.addmm(to_probs[t], x, cell.input.table.T)
+                deter = add_product(before, gates, of_deter).add_(to_deter[t])
+                probs = add_product(to_probs[t], x, cell.input.table.T)
         return gradient
 
     def gradients_of_policy(
@@ -170,7 +171,7 @@ class _Steps(NamedTuple):
         raw = native.action_backward(to_action, flat(self.raw), flat(noise))
         weight, bias = fused.layer_gradients(raw, activations[-1])
         heads = [weight.chunk(2), bias.chunk(2)]
-        grad = raw @ actor.heads[0]
+        grad = product(raw, actor.heads[0])
         grad, hidden = fused.hidden_gradients(grad, activations, actor.hidden, train=True)
         rest = self.deter[:-1] if choice is None else torch.cat([self.deter[:-1], choice], -1)
         places, ones = flat(self.places[:-1]), self.probs.shape[-1]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from choreo import native
 from choreo.nn.features import Features
+from choreo.nn.precision import add_product, product
 
 Layer = tuple[Tensor, Tensor]
 """Weight (U, inputs) and bias (U,)."""
@@ -49,13 +50,13 @@ class FirstLayer:
 
     def __call__(self, places: Tensor, rest: Tensor, out: Tensor | None = None) -> Tensor:
         """Map places (N, V) and rest (N, R) to activations (N, U)."""
-        x = torch.addmm(self.bias, rest, self.weight, out=out)
+        x = add_product(self.bias, rest, self.weight, out)
         return native.add_rows(x, places, self.table, activate=True)
 
 
 def elu_layer(x: Tensor, layer: Layer, out: Tensor | None = None) -> Tensor:
     """elu(weight x + bias), (N, U)."""
-    return native.elu_(torch.addmm(layer[1], x, layer[0].T, out=out))
+    return native.elu_(add_product(layer[1], x, layer[0].T, out))
 
 
 def hidden_gradients(
@@ -71,13 +72,13 @@ def hidden_gradients(
         grad = native.elu_backward_(grad, activations[i + 1])
         if train:
             gradients = layer_gradients(grad, activations[i]) + gradients
-        grad = grad @ layers[i][0]
+        grad = product(grad, layers[i][0])
     return native.elu_backward_(grad, activations[0]), gradients
 
 
 def layer_gradients(grad: Tensor, x: Tensor) -> list[Tensor]:
     """Gradients of weight and bias of a layer on x (N, inputs) from that of its output."""
-    return [grad.T @ x, grad.sum(0)]
+    return [product(grad.T, x), grad.sum(0)]
 
 
 def first_gradients(grad: Tensor, places: Tensor, rest: Tensor, ones: int) -> list[Tensor]:
@@ -104,7 +105,7 @@ class _FusedMLP(torch.autograd.Function):
         ctx.save_for_backward(places, rest, *activations, *parameters)
         ctx.outputs, ctx.depth, ctx.ones = outputs, len(activations), ones
         weight, bias = layers[-1]
-        return torch.addmm(bias, activations[-1], weight.T) if outputs else activations[-1]
+        return add_product(bias, activations[-1], weight.T) if outputs else activations[-1]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -116,14 +117,14 @@ class _FusedMLP(torch.autograd.Function):
         grad = grads[0]
         if ctx.outputs:
             gradients = layer_gradients(grad, activations[-1]) if train else []
-            grad = grad @ layers[-1][0]
+            grad = product(grad, layers[-1][0])
         else:
             grad = grad.clone()
         grad, between = hidden_gradients(grad, activations, hidden, train)
         if train:
             gradients = [*first_gradients(grad, places, rest, ctx.ones), *between, *gradients]
-        to_probs = grad @ first[:, : ctx.ones] if ctx.needs_input_grad[2] else None
-        to_rest = grad @ first[:, ctx.ones :] if ctx.needs_input_grad[3] else None
+        to_probs = product(grad, first[:, : ctx.ones]) if ctx.needs_input_grad[2] else None
+        to_rest = product(grad, first[:, ctx.ones :]) if ctx.needs_input_grad[3] else None
         return None, None, to_probs, to_rest, *(gradients or [None] * 2 * len(layers))
 
 

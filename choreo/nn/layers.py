@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from choreo import native
 from choreo.nn import fused
 from choreo.nn.features import Features, Inputs
+from choreo.nn.precision import Linear
 
 RESERVED = frozenset((*dir(nn.ModuleDict), *dir(nn.ParameterDict)))
 """Names that these containers have for themselves."""
@@ -26,9 +27,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [inputs] + [units] * layers
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.linears = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.LayerNorm(units) for _ in range(layers) if norm)
-        self.output = nn.Linear(sizes[-1], outputs) if outputs is not None else None
+        self.output = Linear(sizes[-1], outputs) if outputs is not None else None
         self.outputs = outputs if outputs is not None else sizes[-1]
 
     def hidden(self, x: Tensor) -> Tensor:

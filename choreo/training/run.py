@@ -78,7 +78,7 @@ def pretrain(config: PretrainConfig) -> RunFolder:
     seed = derive_seed(config.seed, "init")
     agent = Agent(spec, config.agent_config(), "pretraining", seed).to(device)
     generator = streams.torch("learning", device)
-    learner = pretraining_learner(agent, config.optimizer, generator, config.mode)
+    learner = pretraining_learner(agent, config.optimizer, generator, config.mode, config.precision)
     random_frames = config.training.random_frames
     phase = Exploring(random_frames, config.model_first)
     parts = Parts(agent, learner, streams)
@@ -99,7 +99,12 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     streams = Streams(config.seed)
     generator = streams.torch("learning", device)
     learner = adaptation_learner(
-        agent, config.optimizer, generator, config.freeze_skills, config.mode
+        agent,
+        config.optimizer,
+        generator,
+        config.freeze_skills,
+        config.mode,
+        config.precision,
     )
     phase = Adapting(
         config.training.random_frames,
@@ -129,7 +134,7 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     streams, seed = Streams(config.seed), derive_seed(config.seed, "init")
     agent = Agent(data.spec, config.agent_config(), "offline", seed).to(device)
     generator = streams.torch("learning", device)
-    learner = pretraining_learner(agent, config.optimizer, generator, config.mode)
+    learner = pretraining_learner(agent, config.optimizer, generator, config.mode, config.precision)
     OfflineTrainer(config, run, Parts(agent, learner, streams), data.replay).train()
     return run
 

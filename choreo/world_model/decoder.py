@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from choreo.envs.spaces import ArraySpec
 from choreo.nn import MLP, gaussian_log_prob, module_name
 from choreo.nn.distributions import LOG_SQRT_2PI
+from choreo.nn.precision import Linear
 from choreo.world_model.encoder import preprocess
 from choreo.world_model.images import (
     channel_widths,
@@ -34,7 +35,7 @@ class ImageDecoder(nn.Module):
         kernels = decoder_kernels(array)
         widths = channel_widths(depth, len(kernels))[-2::-1]
         sizes = [embedding_size(depth, len(kernels)), *widths, array.shape[0]]
-        self.input = nn.Linear(inputs, sizes[0])
+        self.input = Linear(inputs, sizes[0])
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(a, b, kernel, stride=2)
             for (a, b), kernel in zip(pairwise(sizes), kernels, strict=True)
@@ -88,7 +89,7 @@ class VectorDecoder(nn.Module):
         self.trunk = MLP(inputs, None, layers, units, norm=True)
         self.keys = list(spec)
         self.heads = nn.ModuleDict(
-            {module_name(key): nn.Linear(units, array.shape[0]) for key, array in spec.items()}
+            {module_name(key): Linear(units, array.shape[0]) for key, array in spec.items()}
         )
 
     def forward(self, feat: Tensor) -> dict[str, Tensor]:

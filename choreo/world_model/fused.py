@@ -12,6 +12,7 @@ from torch import Tensor
 
 from choreo import native
 from choreo.nn.fused import flat
+from choreo.nn.precision import add_product, product
 
 
 class Weights(NamedTuple):
@@ -92,7 +93,7 @@ class _Observe(torch.autograd.Function):
                 torch.mul(steps.deter[t - 1], keep[t], out=steps.deter_before[t])
                 steps.before[t].copy_(steps.places[t - 1]).masked_fill_(begins[t], ones)
             _step(t, steps, w, table)
-            torch.addmm(w.logit_bias, steps.hidden[t], w.logit.T, out=logits[t])
+            add_product(w.logit_bias, steps.hidden[t], w.logit.T, logits[t])
             native.pick(logits[t], uniform[t], steps.probs[t], steps.places[t])
         ctx.save_for_backward(keep, *steps, *parameters)
         stoch = torch.zeros_like(logits).scatter_(-1, steps.places.long(), 1.0)
@@ -113,18 +114,18 @@ class _Observe(torch.autograd.Function):
         for t in reversed(range(len(keep))):
             sampled = native.softmax_backward(to_stoch, s.probs[t], classes)
             torch.add(grads[2][t], sampled, out=to_logit[t])
-            torch.mm(to_logit[t], w.logit, out=to_hidden[t])
+            product(to_logit[t], w.logit, to_hidden[t])
             native.elu_backward_(to_hidden[t], s.hidden[t])
-            to_deter = torch.addmm(to_deter, to_hidden[t], w.deter)
+            to_deter = add_product(to_deter, to_hidden[t], w.deter)
             norm, statistics = (w.norm, w.norm_bias), (s.mean[t], s.rstd[t])
             inputs = (to_deter, s.gates[t], *norm, s.deter_before[t], statistics, sums)
             to_gates[t], before = native.gates_backward(*inputs)
-            torch.mm(to_gates[t], of_input, out=to_input[t])
+            product(to_gates[t], of_input, to_input[t])
             native.elu_backward_(to_input[t], s.input[t])
             if t > 0:
-                before.addmm_(to_gates[t], of_deter)
+                add_product(before, to_gates[t], of_deter, before)
                 to_deter = torch.addcmul(grads[0][t - 1], before, keep[t])
-                to_stoch = torch.addcmul(grads[1][t - 1], to_input[t] @ w.stoch, keep[t])
+                to_stoch = torch.addcmul(grads[1][t - 1], product(to_input[t], w.stoch), keep[t])
         return (
             to_input,
             to_hidden,
@@ -138,12 +139,12 @@ def _step(t: int, steps: _Steps, w: Weights, table: Tensor) -> None:
     """From what is there: h and the posterior's hidden layer of step t."""
     size = len(w.stoch)
     native.add_rows(steps.input[t], steps.before[t], table, activate=True)
-    torch.addmm(w.gates_bias, steps.input[t], w.gates[:, :size].T, out=steps.gates[t])
-    steps.gates[t].addmm_(steps.deter_before[t], w.gates[:, size:].T)
+    add_product(w.gates_bias, steps.input[t], w.gates[:, :size].T, steps.gates[t])
+    add_product(steps.gates[t], steps.deter_before[t], w.gates[:, size:].T, steps.gates[t])
     statistics, norm = (steps.mean[t], steps.rstd[t]), (w.norm, w.norm_bias)
     before, deter = steps.deter_before[t], steps.deter[t]
     native.gates(steps.gates[t], *norm, before, deter, statistics)
-    native.elu_(steps.hidden[t].addmm_(deter, w.deter.T))
+    native.elu_(add_product(steps.hidden[t], deter, w.deter.T, steps.hidden[t]))
 
 
 def _of_weights(
@@ -159,11 +160,11 @@ def _of_weights(
     to_input, to_gates, to_hidden, to_logit = map(flat, (to_input, to_gates, to_hidden, to_logit))
     return Weights(
         stoch=native.sum_rows(to_input, flat(s.before), ones + 1)[:ones].T,
-        gates=to_gates.T @ torch.cat([flat(s.input), flat(s.deter_before)], 1),
+        gates=product(to_gates.T, torch.cat([flat(s.input), flat(s.deter_before)], 1)),
         gates_bias=to_gates.sum(0),
         norm=sums[0],
         norm_bias=sums[1],
-        deter=to_hidden.T @ flat(s.deter),
-        logit=to_logit.T @ flat(s.hidden),
+        deter=product(to_hidden.T, flat(s.deter)),
+        logit=product(to_logit.T, flat(s.hidden)),
         logit_bias=to_logit.sum(0),
     )

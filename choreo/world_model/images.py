@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from choreo.envs.spaces import ArraySpec, check_image_size
 from choreo.errors import UsageError
+from choreo.nn.precision import linear
 
 ENCODER_KERNEL = 4
 DECODER_KERNELS = {32: (5, 6, 6), 64: (5, 5, 6, 6), 128: (5, 5, 5, 6, 6)}
@@ -195,7 +196,7 @@ def grow_from_one_pixel(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     outputs, *kernel = weight.shape[1:]
     pixels = kernel[0] * kernel[1]
-    grown = F.linear(x, weight.flatten(1).t(), bias.repeat_interleave(pixels))
+    grown = linear(x, weight.flatten(1).t(), bias.repeat_interleave(pixels))
     return grown.unflatten(1, (outputs, *kernel))
 
 

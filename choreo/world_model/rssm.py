@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from choreo import native
 from choreo.nn import one_hot_straight_through
+from choreo.nn.precision import Linear, linear
 from choreo.world_model import fused
 
 
@@ -49,7 +50,7 @@ class LayerNormGRU(nn.Module):
 
     def __init__(self, inputs: int, deter: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs + deter, 3 * deter)
+        self.linear = Linear(inputs + deter, 3 * deter)
         self.norm = nn.LayerNorm(3 * deter)
 
     def forward(self, x: Tensor, deter: Tensor) -> Tensor:
@@ -95,12 +96,12 @@ class RSSM(nn.Module):
         self.variables, self.classes = variables, classes
         self.feat_size = variables * classes + deter
         logits = variables * classes
-        self.input = nn.Linear(logits + actions, hidden)
+        self.input = Linear(logits + actions, hidden)
         self.cell = LayerNormGRU(hidden, deter)
-        self.prior_hidden = nn.Linear(deter, hidden)
-        self.prior_logit = nn.Linear(hidden, logits)
-        self.posterior_hidden = nn.Linear(deter + embed, hidden)
-        self.posterior_logit = nn.Linear(hidden, logits)
+        self.prior_hidden = Linear(deter, hidden)
+        self.prior_logit = Linear(hidden, logits)
+        self.posterior_hidden = Linear(deter + embed, hidden)
+        self.posterior_logit = Linear(hidden, logits)
 
     def initial(self, num: int) -> State:
         """Zero state of `num` rows: what every episode starts from."""
@@ -212,7 +213,7 @@ class RSSM(nn.Module):
         weights: tuple[Tensor, Tensor],
         uniform: Tensor,
     ) -> State:
-        hidden = F.linear(state.stoch.flatten(-2) * keep, weights[0]) + action_part
+        hidden = linear(state.stoch.flatten(-2) * keep, weights[0]) + action_part
         deter = self.cell(F.elu_(hidden), state.deter * keep)
         logit = self._posterior_logits(deter, embed_part, weights[1])
         return State(deter, one_hot_straight_through(logit, uniform), logit)
@@ -221,11 +222,11 @@ class RSSM(nn.Module):
     # on the recurrence are computed for all steps at once.
 
     def _action_part(self, action: Tensor) -> Tensor:
-        return F.linear(action, self.input.weight[:, -action.shape[-1] :], self.input.bias)
+        return linear(action, self.input.weight[:, -action.shape[-1] :], self.input.bias)
 
     def _embed_part(self, embed: Tensor) -> Tensor:
         layer = self.posterior_hidden
-        return F.linear(embed, layer.weight[:, self.deter :], layer.bias)
+        return linear(embed, layer.weight[:, self.deter :], layer.bias)
 
     def _recurrent_weights(self) -> tuple[Tensor, Tensor]:
         """What maps s to the cell's input, and h to the posterior; cut out once per sequence."""
@@ -233,7 +234,7 @@ class RSSM(nn.Module):
         return self.input.weight[:, :logits], self.posterior_hidden.weight[:, : self.deter]
 
     def _posterior_logits(self, deter: Tensor, embed_part: Tensor, weight: Tensor) -> Tensor:
-        logit = self.posterior_logit(F.elu_(F.linear(deter, weight) + embed_part))
+        logit = self.posterior_logit(F.elu_(linear(deter, weight) + embed_part))
         return logit.unflatten(-1, (self.variables, self.classes))
 
 
