@@ -1,11 +1,13 @@
 """What an update costs: time by part, memory, and the distance to the machine's matrix rate."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from choreo import native
 from choreo.bench.machine import (
     PartTimer,
     at_least,
@@ -17,7 +19,6 @@ from choreo.bench.trace import DeviceWork, trace
 from choreo.bench.workload import BenchConfig, Report, make_learner, random_batch, settings
 from choreo.errors import UsageError
 from choreo.runtime import choose_device, set_threads
-from choreo.world_model import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def time_updates(
     With `watched`, one more is traced on a CUDA device.
     """
     batch = random_batch(config, device)
-    flops = dense_flops(config, batch, device)
+    flops = dense_flops(config, device)
     learner, timer = make_learner(config, device), PartTimer(device)
     forget_peak_memory(device)
     for _ in range(1 if device.type == "cpu" else 3):  # allocations, caches
@@ -124,13 +125,33 @@ def time_updates(
     )
 
 
-def dense_flops(config: BenchConfig, batch: Batch, device: torch.device) -> float:
-    """Floating-point operations of the products that one update asks for.
+def dense_flops(config: BenchConfig, device: torch.device) -> float:
+    """Floating-point operations of the products that one update asks for, as if none were saved.
 
-    They are counted in an update that runs operation by operation, however others run. The counter
-    sees every product, also those that chunks do for their gradients as they go.
+    They are counted operation by operation and without kernels, for few sequences and starts. They
+    grow with the sequences, the starts, and (the distances between imagined states) the square of
+    the starts; so the number for the sizes in `config` follows exactly.
     """
-    learner, counter = make_learner(config, device, "eager"), FlopCounterMode(display=False)
-    with counter:
+    t = config.training
+    points = [(4, 1), (8, 1), (4, 2), (4, 3)]  # sequences, starts
+    counts = [_count_flops(config, device, *point) for point in points]
+    sizes = (t.batch, config.imagination.starts or t.batch * t.length)
+    terms = np.linalg.solve([_growth(*point) for point in points], counts)
+    return float(np.dot(_growth(*sizes), terms))
+
+
+def _growth(sequences: int, starts: int) -> list[int]:
+    return [1, sequences, starts, starts**2]
+
+
+def _count_flops(config: BenchConfig, device: torch.device, sequences: int, starts: int) -> float:
+    small = replace(
+        config,
+        training=replace(config.training, batch=sequences),
+        imagination=replace(config.imagination, starts=starts),
+    )
+    batch = random_batch(small, device)
+    learner, counter = make_learner(small, device, "eager"), FlopCounterMode(display=False)
+    with counter, native.plain():
         learner.update(batch)
-    return float(counter.get_total_flops())
+    return counter.get_total_flops()

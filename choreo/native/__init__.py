@@ -5,7 +5,8 @@ holds the plain version; `usable` says whether the native one may be taken.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ __all__ = [
     "norm_elu",
     "norm_elu_backward_",
     "pick",
+    "plain",
     "sample",
     "show_tile",
     "softmax_backward",
@@ -42,9 +44,21 @@ def usable(*tensors: Tensor) -> bool:
     if torch.compiler.is_compiling():
         return False
     fit = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    return fit and not torch.compiler.is_compiling() and library() is not None
+    return fit and not _plain and not torch.compiler.is_compiling() and library() is not None
 
 
+@contextmanager
+def plain() -> Iterator[None]:
+    """Take the plain PyTorch versions instead, within."""
+    global _plain
+    before, _plain = _plain, True
+    try:
+        yield
+    finally:
+        _plain = before
+
+
+_plain = False
 _functions: dict[str, Any] = {}  # kernels that have been called, with their types declared
 
 

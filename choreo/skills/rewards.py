@@ -5,7 +5,7 @@ from torch import Tensor
 
 from choreo import native
 
-TILE = 512  # rows and columns of a tile of the distance matrix that stays in the cache
+TILE = 1024  # rows and columns of a tile of the distance matrix that stays in the cache
 ROWS = 1024  # rows of the distance matrix held at once
 GROUP = 16  # columns that are first represented by their minimum
 
