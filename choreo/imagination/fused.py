@@ -70,13 +70,13 @@ class _Actor:
     first: FirstLayer
     hidden: list[Layer]
     heads: Layer
-    min_std: float
+    min_std: Tensor
 
     @staticmethod
     def of(parameters: Sequence[Tensor], ones: int, min_std: float) -> "_Actor":
         *trunk, mean, std = fused.pairs(parameters)
         heads = torch.cat([mean[0], std[0]]), torch.cat([mean[1], std[1]])
-        return _Actor(FirstLayer.of(trunk[0], ones), trunk[1:], heads, min_std)
+        return _Actor(FirstLayer.of(trunk[0], ones), trunk[1:], heads, torch.tensor(min_std))
 
 
 class _Steps(NamedTuple):

@@ -65,9 +65,7 @@ _functions: dict[str, Any] = {}  # kernels that have been called, with their typ
 def _call(name: str, *arguments: Tensor | int | None) -> None:
     """Call a kernel: tensors go as pointers to their data, integers as C longs, None as null."""
     function = _functions.get(name) or _declared(name, arguments)
-    function(
-        *(a if a is None or type(a) is int else a.data_ptr() for a in arguments)  # pyright: ignore
-    )
+    function(*[a if a is None or type(a) is int else a.data_ptr() for a in arguments])  # pyright: ignore
 
 
 def _declared(name: str, arguments: Sequence[Tensor | int | None]) -> Any:
@@ -135,9 +133,9 @@ def sum_rows(grad: Tensor, index: Tensor, size: int) -> Tensor:
     return sums
 
 
-def action(raw: Tensor, noise: Tensor, min_std: float, out: Tensor) -> Tensor:
+def action(raw: Tensor, noise: Tensor, min_std: Tensor, out: Tensor) -> Tensor:
     """Clamped actions (N, A) of raw means and deviations (N, 2 A), as TruncatedNormal's."""
-    _call("choreo_action", raw, noise, *noise.shape, torch.tensor(min_std), out)
+    _call("choreo_action", raw, noise, *noise.shape, min_std, out)
     return out
 
 

@@ -75,6 +75,10 @@ void choreo_norm_elu(Input x, Input weight, Input bias, long rows, long units, O
     }
 }
 
+static inline void elu_row_backward(Input y, float *restrict grad, long units) {
+    for (long j = 0; j < units; j++) grad[j] *= y[j] > 0.0f ? 1.0f : y[j] + 1.0f;
+}
+
 // One row: from d, the gradient of what LayerNorm gave, to that of what it was given.
 static inline void norm_row_backward(Input x, Input weight, long size, float m, float s,
                                      float *restrict d) {
@@ -104,7 +108,7 @@ void choreo_norm_elu_backward(Input y, Input x, Input weight, Input mean, Input 
     for (long i = 0; i < rows; i++) {
         const float *row = x + i * units, *out = y + i * units;
         float *d = grad + i * units, m = mean[i], s = rstd[i];
-        choreo_elu_backward(out, d, units);
+        elu_row_backward(out, d, units);
         add_norm_gradients(d, row, units, m, s, grad_weight, grad_bias);
         norm_row_backward(row, weight, units, m, s, d);
     }

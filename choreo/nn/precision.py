@@ -32,14 +32,14 @@ def products_in(precision: Precision) -> Iterator[None]:
         _bf16 = before
 
 
-def rounds(rows: int, weight: Tensor) -> bool:
-    """Whether a product of `rows` rows with a matrix is taken in bf16."""
-    return _bf16 and rows * weight.numel() >= LARGE
+def rounds(a: Tensor, b: Tensor) -> bool:
+    """Whether the product of (..., K) with a matrix of K rows or columns is taken in bf16."""
+    return _bf16 and a.numel() // a.shape[-1] * b.numel() >= LARGE
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weight x + bias of x (..., inputs), (..., outputs), as `torch.nn.functional.linear`."""
-    if rounds(x.numel() // x.shape[-1], weight):
+    if rounds(x, weight):
         y = F.linear(x.bfloat16(), weight.bfloat16()).float()
         return y if bias is None else y + bias
     return F.linear(x, weight, bias)
@@ -54,7 +54,7 @@ class Linear(nn.Linear):
 
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """A b of two matrices, without gradient."""
-    if rounds(len(a), b):
+    if rounds(a, b):
         y = torch.mm(a.bfloat16(), b.bfloat16())
         return y.float() if out is None else out.copy_(y)
     return torch.mm(a, b, out=out)
@@ -65,7 +65,7 @@ def add_product(c: Tensor, a: Tensor, b: Tensor, out: Tensor | None = None) -> T
 
     `out` may be c itself.
     """
-    if rounds(len(a), b):
+    if rounds(a, b):
         y = torch.mm(a.bfloat16(), b.bfloat16())
         return torch.add(c, y, out=out)
     return torch.addmm(c, a, b, out=out)
