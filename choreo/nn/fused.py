@@ -129,7 +129,7 @@ class _FusedMLP(torch.autograd.Function):
 
 
 def elu(x: Tensor) -> Tensor:
-    """ELU that overwrites x (..., U)."""
+    """ELU that overwrites x."""
     return _Elu.apply(x)  # pyright: ignore[reportReturnType]
 
 
@@ -139,19 +139,21 @@ def norm_elu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class _Elu(torch.autograd.Function):
+    """In memory order, so that images may have their channels last."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = native.elu_(x.contiguous())
+        dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+        y = native.elu_(x if dense else x.contiguous())
         ctx.save_for_backward(y)
-        if y is x:
+        if dense:
             ctx.mark_dirty(x)
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return native.elu_backward_(
-            grads[0].clone(memory_format=torch.contiguous_format), ctx.saved_tensors[0]
-        )
+        (y,) = ctx.saved_tensors
+        return native.elu_backward_(torch.empty_like(y).copy_(grads[0]), y)
 
 
 class _NormElu(torch.autograd.Function):

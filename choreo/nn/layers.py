@@ -41,7 +41,7 @@ class MLP(nn.Module):
                 weights = cast(Tensor, norm.weight), cast(Tensor, norm.bias)
                 x = fused.norm_elu(x, *weights) if native.usable(x) else F.elu_(norm(x))
             else:
-                x = fused.elu(x) if native.usable(x) else F.elu_(x)
+                x = elu(x)
         return x
 
     def forward(self, x: Inputs) -> Tensor:
@@ -53,6 +53,11 @@ class MLP(nn.Module):
             x = x.dense()
         x = self.hidden(x)
         return x if self.output is None else self.output(x)
+
+
+def elu(x: Tensor) -> Tensor:
+    """ELU that overwrites x (any shape): its gradient needs its result alone."""
+    return fused.elu(x) if native.usable(x) else F.elu_(x)
 
 
 def module_name(key: str) -> str:

@@ -6,7 +6,7 @@ codebook and the distances between particles stay in fp32. Small products do too
 factors would cost as much as it saves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -50,6 +50,15 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
+
+
+def convolve(
+    convolution: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor, **options: int
+) -> Tensor:
+    """`convolution(x, weight, bias)` of images (N, C, S, S), which are always large."""
+    if _bf16:
+        return convolution(x.bfloat16(), weight.bfloat16(), bias.bfloat16(), **options).float()
+    return convolution(x, weight, bias, **options)
 
 
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from choreo.envs.spaces import ArraySpec
 from choreo.nn import MLP, gaussian_log_prob, module_name
 from choreo.nn.distributions import LOG_SQRT_2PI
-from choreo.nn.precision import Linear
+from choreo.nn.layers import elu
+from choreo.nn.precision import Linear, convolve
 from choreo.world_model.encoder import preprocess
 from choreo.world_model.images import (
     channel_widths,
@@ -69,9 +70,8 @@ def _grow(start: Tensor, weights: Sequence[Tensor]) -> Tensor:
     *layers, last = in_pairs(weights)
     x = F.elu(channels_last(start))
     for weight, bias in layers:
-        # In place: ELU's gradient needs its result alone.
-        x = F.elu(F.conv_transpose2d(x, weight, bias, stride=2), inplace=True)
-    return transpose_to_few(x, *last)
+        x = elu(convolve(F.conv_transpose2d, x, weight, bias, stride=2))
+    return convolve(transpose_to_few, x, *last)
 
 
 def _loss(start: Tensor, image: Tensor, *weights: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from choreo.envs.spaces import ArraySpec
 from choreo.nn import MLP, module_name
+from choreo.nn.layers import elu
+from choreo.nn.precision import convolve
 from choreo.world_model.images import (
     ENCODER_KERNEL,
     FEW_IMAGES,
@@ -116,8 +118,7 @@ class ImageEncoder(nn.Module):
 def _embed(image: Tensor, weights: list[Tensor]) -> Tensor:
     x = scale_image(channels_last(image))
     for weight, bias in in_pairs(weights):
-        # In place: ELU's gradient needs its result alone.
-        x = F.elu(F.conv2d(x, weight, bias, stride=2), inplace=True)
+        x = elu(convolve(F.conv2d, x, weight, bias, stride=2))
     return x.flatten(1)
 
 
