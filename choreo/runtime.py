@@ -1,13 +1,17 @@
 """The machine a run is on: device, threads and the memory allocator."""
 
 import ctypes
+import logging
 import os
 import sys
+from pathlib import Path
 from typing import Literal
 
 import torch
 
 from choreo.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 # Names of glibc's malloc parameters (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -32,18 +36,40 @@ def usable_cores() -> int:
 
 
 def set_threads(threads: int) -> int:
-    """Let the networks use that many CPU threads (0: one per core) and return the number."""
-    count = threads or usable_cores()
+    """Let the networks use that many CPU threads (0: one per core) and return the number.
+
+    More than there are cores would get in each other's way: they are as many as cores then.
+    """
+    count = min(threads or usable_cores(), usable_cores())
     torch.set_num_threads(count)
     return count
 
 
 def keep_memory() -> bool:
-    """Ask glibc to keep freed memory instead of handing it back to the kernel.
+    """See to a memory allocator that keeps what is freed instead of handing it to the kernel.
 
     An update frees and takes large blocks again and again; fetching fresh pages from the kernel
-    costs up to 40% of its time. Returns whether the allocator understood.
+    costs up to 40% of its time. Allocators that do so by themselves (tcmalloc, jemalloc; preloaded)
+    are left alone, glibc's is told to. A line of the log says which it is. Returns whether memory
+    is kept.
     """
+    own = _preloaded_allocator()
+    kept = own is not None or _tell_glibc()
+    found = own or ("glibc's, told to keep" if kept else "the system's, which may not keep")
+    log.info("memory allocator: %s freed memory" if own is None else "memory allocator: %s", found)
+    return kept
+
+
+def _preloaded_allocator() -> str | None:
+    """The allocator of this process that keeps memory by itself, if it has one."""
+    try:
+        libraries = Path("/proc/self/maps").read_text()
+    except OSError:
+        return None
+    return next((name for name in ("tcmalloc", "jemalloc") if f"lib{name}" in libraries), None)
+
+
+def _tell_glibc() -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):

@@ -11,15 +11,17 @@ from choreo.exploration import ExplorationConfig
 from choreo.exploration.base import ExplorationKind
 from choreo.imagination import ActorCritic, Trajectory
 from choreo.learner import Learner, Update, adaptation_learner, pretraining_learner
-from choreo.nn import OptimizerConfig
+from choreo.nn import OptimizerConfig, precision
 
 FAST = OptimizerConfig(model_lr=1e-2, behavior_lr=1e-2)
 
 
-def make(parts: Parts, agent: Agent | None = None, **options: bool) -> Learner:
+def make(parts: Parts, agent: Agent | None = None, freeze_skills: bool = False) -> Learner:
     agent = toy_agent(parts) if agent is None else agent
-    build = pretraining_learner if parts == "pretraining" else adaptation_learner
-    return build(agent, FAST, torch.Generator().manual_seed(0), **options)
+    generator = torch.Generator().manual_seed(0)
+    if parts == "pretraining":
+        return pretraining_learner(agent, FAST, generator)
+    return adaptation_learner(agent, FAST, generator, freeze_skills)
 
 
 def owned(learner: Learner) -> list[torch.nn.Parameter]:
@@ -226,3 +228,22 @@ def test_the_same_seed_gives_the_same_update() -> None:
     third = make("pretraining")
     third.generator.manual_seed(1)
     assert not third.update(toy_batch())["skills/return"].equal(first["skills/return"])
+
+
+@pytest.mark.parametrize("parts", ["pretraining", "adaptation"])
+def test_an_update_in_bf16_is_near_that_in_fp32(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "LARGE", 1)
+    exact, rounded = make(parts), make(parts)
+    rounded.precision = "bf16"
+    before = {name: p.detach().clone() for name, p in exact.agent.named_parameters()}
+    found, expected = rounded.update(toy_batch()), exact.update(toy_batch())
+    model = {key for key in expected if key.startswith("world_model/loss")}
+    assert model and found["world_model/loss"] != expected["world_model/loss"]
+    for key in model:
+        torch.testing.assert_close(found[key], expected[key], atol=0.05, rtol=0.05)
+    for name, parameter in rounded.agent.named_parameters():
+        assert parameter.dtype == torch.float32
+        moved = (parameter - before[name]).abs().max()
+        assert moved <= 2e-2, f"{name} moved by {moved}"

@@ -28,8 +28,8 @@ def pretrain(arguments: list[str]) -> None:
     """`choreo pretrain`."""
     default = PretrainConfig(env=cast(str, tyro.MISSING))
     config = parse(default, arguments)
-    keep_memory()
     with notes():
+        keep_memory()
         _tell(run_pretrain(config))
 
 
@@ -38,8 +38,8 @@ def offline(arguments: list[str]) -> None:
     config = parse(OfflineConfig(data=cast(Path, tyro.MISSING)), arguments)
     spec = None if config.spec is None else config.spec.resolve()
     config = replace(config, data=config.data.resolve(), spec=spec)  # however they are spelled
-    keep_memory()
     with notes():
+        keep_memory()
         _tell(run_offline(config, lambda: _importing(config)))
 
 
@@ -62,8 +62,8 @@ def finetune(arguments: list[str]) -> None:
     config = parse(default, arguments)
     if config.source is not None:
         config = replace(config, source=config.source.resolve())  # one run, however it is spelled
-    keep_memory()
     with notes():
+        keep_memory()
         _tell(run_finetune(config))
 
 
