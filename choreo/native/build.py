@@ -65,18 +65,29 @@ def _built() -> Path:
 
 
 def _build(compiler: str, path: Path) -> None:
-    """With OpenMP, or without where that fails; raises OSError with the compiler's last words."""
+    """With OpenMP, or without where that fails; raises OSError with the last reason."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         new = Path(folder) / path.name
-        said = ""
+        reason = None
         for threads in THREADS:
             command = [compiler, *FLAGS, threads, str(SOURCE), "-o", str(new), "-lm"]
-            run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-            if run.returncode == 0:
+            reason = _failure(command, new)
+            if reason is None:
                 new.replace(path)
                 return
-            said = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
-        raise OSError(f"{compiler} does not compile them: {said}")
+        raise OSError(f"{compiler}: {reason}")
+
+
+def _failure(command: list[str], result: Path) -> str | None:
+    """Why a command made no library that can be loaded; None if it did."""
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if run.returncode != 0:
+        return (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
+    try:
+        ctypes.CDLL(str(result))
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def _cache_folder() -> Path:

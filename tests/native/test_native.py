@@ -125,16 +125,24 @@ def test_without_a_compiler_the_log_says_so(
         assert "plain PyTorch" in caplog.text and why in caplog.text
 
 
-@needs_kernels
-def test_a_compiler_without_openmp_builds_kernels_for_one_thread(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    poor = tmp_path / "poor-cc"
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    poor.write_text(f"""#!/bin/sh
-for option in "$@"; do [ "$option" = -fopenmp ] && echo "no OpenMP" >&2 && exit 1; done
+POOR_COMPILER = """#!/bin/sh
+case " $* " in *" -fopenmp "*) {deed};; esac
 exec {compiler} "$@"
-""")
+"""
+DEEDS = {  # what a compiler does that has no OpenMP, or cannot find its library
+    "refuses": "echo no OpenMP >&2; exit 1",
+    "makes what cannot be loaded": 'for last in "$@"; do [ "$before" = -o ] && echo no > "$last"; '
+    'before="$last"; done; exit 0',
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+def test_a_compiler_without_openmp_builds_kernels_for_one_thread(
+    deed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    poor, compiler = tmp_path / "poor-cc", shutil.which(os.environ.get("CC", "cc"))
+    poor.write_text(POOR_COMPILER.format(deed=deed, compiler=compiler))
     poor.chmod(0o755)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CC", str(poor))
