@@ -63,7 +63,7 @@ def convolve(
 
 
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """a b of two matrices, without gradient."""
+    """Product a b of two matrices, without gradient."""
     if not rounds(a, b):
         return torch.mm(a, b, out=out)
     out = a.new_empty(a.shape[0], b.shape[1]) if out is None else out
@@ -71,7 +71,7 @@ def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def add_product(c: Tensor, a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """c + a b of two matrices and what is added to every row or entry, without gradient.
+    """Sum c + a b of two matrices and what is added to every row or entry, without gradient.
 
     `out` may be c itself.
     """
