@@ -132,10 +132,9 @@ def dense_flops(config: BenchConfig, device: torch.device) -> float:
     grow with the sequences, the starts, and (the distances between imagined states) the square of
     the starts; so the number for the sizes in `config` follows exactly.
     """
-    t = config.training
     points = [(4, 1), (8, 1), (4, 2), (4, 3)]  # sequences, starts
     counts = [_count_flops(config, device, *point) for point in points]
-    sizes = (t.batch, config.imagination.starts or t.batch * t.length)
+    sizes = (config.training.batch, config.sizes["starts"])
     terms = np.linalg.solve([_growth(*point) for point in points], counts)
     return float(np.dot(_growth(*sizes), terms))
 

@@ -16,6 +16,7 @@ from choreo.envs.spaces import IMAGE_SIZES, ArraySpec, EnvSpec, Obs
 from choreo.errors import UsageError
 from choreo.exploration import ExplorationConfig
 from choreo.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.runtime import choose_device
 from choreo.training.run import check_least
 from choreo.world_model import Batch
 
@@ -71,8 +72,9 @@ class BenchConfig(RunConfig):
         }
 
     def check(self) -> None:
-        """Raise UsageError for sizes that leave nothing to measure."""
+        """Raise UsageError for sizes that leave nothing to measure, and modes that cannot be."""
         check_least(self)
+        choose_mode(self.mode, choose_device(self.device))
         at_least("observation-size", self.observation_size, 1)
         at_least("action-size", self.action_size, 1)
         if self.image_size not in IMAGE_SIZES:

@@ -123,16 +123,21 @@ def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfi
 
 @contextmanager
 def notes() -> Iterator[None]:
-    """Show on stderr what the library notes about a run, such as the mode of its updates."""
+    """Show on stderr what the library notes about a run, such as the mode of its updates.
+
+    Once: simulators bring a handler for the log of the whole process.
+    """
     log, handler = logging.getLogger("choreo"), logging.StreamHandler()
-    level = log.level
+    level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    log.propagate = False
     try:
         yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
+        log.propagate = propagate
 
 
 def _tell(run: RunFolder) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from choreo import native
 from choreo.imagination.actor_critic import ContinuousActor
@@ -31,7 +32,7 @@ def usable(rssm: RSSM, policy: Policy) -> bool:
 def roll(
     rssm: RSSM, start: State, policy: Policy, noise: Noise
 ) -> tuple[Features, Tensor, Tensor, Tensor | None]:
-    """As `choreo.imagination.rollout.Rolled`."""
+    """As `choreo.imagination.rollout.Rolled`, from states without gradient whose s is one-hot."""
     assert isinstance(policy.actor, ContinuousActor)
     trunk, heads = policy.actor.trunk.linears, (policy.actor.mean, policy.actor.std)
     parameters = [p for layer in (*trunk, *heads) for p in (layer.weight, layer.bias)]
@@ -76,7 +77,7 @@ class _Actor:
     def of(parameters: Sequence[Tensor], ones: int, min_std: float) -> "_Actor":
         *trunk, mean, std = fused.pairs(parameters)
         heads = torch.cat([mean[0], std[0]]), torch.cat([mean[1], std[1]])
-        return _Actor(FirstLayer.of(trunk[0], ones), trunk[1:], heads, torch.tensor(min_std))
+        return _Actor(FirstLayer.of(trunk[0], ones), trunk[1:], heads, heads[1].new_tensor(min_std))
 
 
 class _Steps(NamedTuple):
@@ -201,10 +202,11 @@ class _Roll(torch.autograd.Function):
             noise.action, choice, *(x for x in tensors if torch.is_tensor(x)), *steps.activations
         )
         ctx.cell, ctx.actor = cell, actor
-        ctx.mark_non_differentiable(steps.places)
+        ctx.mark_non_differentiable(steps.places, *([] if choice is None else [choice]))
         return steps.probs, steps.deter, steps.action, steps.places, choice
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         noise, choice, places, probs, deter, *others = ctx.saved_tensors
         kept = len(_Steps._fields) - 4

@@ -5,6 +5,7 @@ Shapes: H steps, H + 1 states of N trajectories; index t holds state t and the a
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,8 +56,8 @@ class Noise:
     @staticmethod
     def draw(rssm: RSSM, num: int, horizon: int, generator: torch.Generator | None) -> "Noise":
         """Noise for `num` trajectories, where the model is."""
-        device = rssm.input.weight.device
-        shape = (horizon, num)
-        normal = torch.randn(*shape, rssm.actions, generator=generator, device=device)
-        uniform = torch.rand(*shape, rssm.variables, generator=generator, device=device)
+        weight, shape = rssm.input.weight, (horizon, num)
+        kind: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
+        normal = torch.randn(*shape, rssm.actions, generator=generator, **kind)
+        uniform = torch.rand(*shape, rssm.variables, generator=generator, **kind)
         return Noise(normal, uniform)

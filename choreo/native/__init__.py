@@ -44,7 +44,7 @@ def usable(*tensors: Tensor) -> bool:
     if torch.compiler.is_compiling():
         return False
     fit = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    return fit and not _plain and not torch.compiler.is_compiling() and library() is not None
+    return fit and not _plain and library() is not None
 
 
 @contextmanager

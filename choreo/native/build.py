@@ -13,15 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 log = logging.getLogger(__name__)
 
+ONE_THREAD = "on one thread: the compiler had no OpenMP; once it has, delete that file"
 SOURCE = Path(__file__).with_name("kernels.c")
 # Sums may be reordered, so that they vectorise; the rest of -ffast-math is left out, because it
 # would change how the whole process treats tiny numbers.
 FLAGS = (
     "-O3", "-march=native", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
-    "-fassociative-math", "-fno-signed-zeros", "-fopenmp",
+    "-fassociative-math", "-fno-signed-zeros",
 )  # fmt: skip
+THREADS = ("-fopenmp", "-fopenmp-simd")
+"""Loops on all threads, or, where the compiler comes without OpenMP, on one."""
 
 
 @functools.cache
@@ -29,7 +34,7 @@ def library() -> ctypes.CDLL | None:
     """The compiled kernels, or None where they are turned off or cannot be built.
 
     CHOREO_NATIVE=0 turns them off. The first call builds them (two seconds) unless an earlier
-    process has; one line of the log says what came of it.
+    process has; one line of the log says what came of it, and whether they use several threads.
     """
     if os.environ.get("CHOREO_NATIVE", "1") == "0":
         log.info("native kernels: off (CHOREO_NATIVE=0), plain PyTorch instead")
@@ -37,10 +42,12 @@ def library() -> ctypes.CDLL | None:
     try:
         path = _built()
         kernels = ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         log.info("native kernels: none, plain PyTorch instead (%s)", error)
         return None
-    log.info("native kernels: %s", path)
+    # An OpenMP of their own does not know yet what PyTorch was told.
+    threaded = kernels.choreo_threads(ctypes.c_long(torch.get_num_threads()))
+    log.info("native kernels: %s%s", path, "" if threaded else f" ({ONE_THREAD})")
     return kernels
 
 
@@ -53,16 +60,23 @@ def _built() -> Path:
     path = folder / f"kernels-{_fingerprint(compiler)}.so"
     with _locked(folder / "build.lock"):
         if not path.exists():
-            _compile(compiler, path)
+            _build(compiler, path)
     return path
 
 
-def _compile(compiler: str, path: Path) -> None:
+def _build(compiler: str, path: Path) -> None:
+    """With OpenMP, or without where that fails; raises OSError with the compiler's last words."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         new = Path(folder) / path.name
-        command = [compiler, *FLAGS, str(SOURCE), "-o", str(new), "-lm"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-        new.replace(path)
+        said = ""
+        for threads in THREADS:
+            command = [compiler, *FLAGS, threads, str(SOURCE), "-o", str(new), "-lm"]
+            run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            if run.returncode == 0:
+                new.replace(path)
+                return
+            said = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
+        raise OSError(f"{compiler} does not compile them: {said}")
 
 
 def _cache_folder() -> Path:
@@ -77,7 +91,8 @@ def _fingerprint(compiler: str) -> str:
     version = subprocess.run(
         [compiler, "--version"], check=True, capture_output=True, timeout=30
     ).stdout
-    parts = (SOURCE.read_bytes(), " ".join(FLAGS).encode(), compiler.encode(), version, _cpu())
+    flags = " ".join((*FLAGS, *THREADS)).encode()
+    parts = (SOURCE.read_bytes(), flags, compiler.encode(), version, _cpu())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 

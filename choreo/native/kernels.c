@@ -1,6 +1,7 @@
 // The few loops of an update that PyTorch cannot fuse on a CPU. float32, rows contiguous; no state,
-// no libraries but the OpenMP threads that PyTorch has started. Plain C that a compiler turns into
-// vector instructions. Every function has a PyTorch twin, which is what it must equal; see
+// no libraries but OpenMP where the compiler has it, which is then PyTorch's own where both were
+// built with gcc. Plain C that a compiler turns into vector instructions. Every function has a
+// PyTorch twin, which is what it must equal; whole numbers come as longs. See
 // choreo/native/__init__.py.
 
 #include <math.h>
@@ -10,11 +11,20 @@
 typedef const float *restrict Input;  // inputs and outputs never overlap
 typedef float *restrict Output;
 
+// x - n log 2, log 2 in two parts. As a sum it would be reordered (build.py) and lose digits.
+static inline float without_powers_of_two(float x, float n) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return fmaf(n, 2.12194440e-4f, fmaf(n, -0.693359375f, x));
+#else
+    return (x - n * 0.693359375f) + n * 2.12194440e-4f;
+#endif
+}
+
 static inline float exponential(float x) {  // within 2 units of the last place
     x = x > 88.0f ? 88.0f : x;
     x = x < -87.0f ? -87.0f : x;
     float n = rintf(x * 1.44269504f);
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float r = without_powers_of_two(x, n);
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -35,6 +45,18 @@ static inline float elu(float x) { return x > 0.0f ? x : exponential(x) - 1.0f; 
 static inline float tangent(float x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
 
 enum { WORTH_A_THREAD = 1 << 17 };  // numbers below which one thread is faster than two
+
+// Let the loops below use so many threads; 1 if they can use more than one, else 0.
+int choreo_threads(long threads) {
+#ifdef _OPENMP
+    extern void omp_set_num_threads(int);
+    omp_set_num_threads((int)threads);
+    return 1;
+#else
+    (void)threads;
+    return 0;
+#endif
+}
 
 // ---- Layers ------------------------------------------------------------------------------------
 
@@ -120,7 +142,7 @@ typedef float Vector __attribute__((vector_size(64), aligned(4), may_alias));
 
 // y (64) += the rows of `table` that `at` (variables) names, these columns of them; then elu.
 static inline void add_block(const int32_t *at, long variables, const float *table, long units,
-                             float *restrict y, int activate) {
+                             float *restrict y, long activate) {
     Vector *out = (Vector *)y;
     Vector a = out[0], b = out[1], c = out[2], d = out[3];
     for (long v = 0; v < variables; v++) {
@@ -134,7 +156,7 @@ static inline void add_block(const int32_t *at, long variables, const float *tab
 
 // The same for the columns that are left over, fewer than 64.
 static inline void add_rest(const int32_t *at, long variables, const float *table, long units,
-                            float *restrict y, long width, int activate) {
+                            float *restrict y, long width, long activate) {
     for (long v = 0; v < variables; v++)
         for (long j = 0; j < width; j++) y[j] += table[at[v] * units + j];
     if (activate)
@@ -144,7 +166,7 @@ static inline void add_rest(const int32_t *at, long variables, const float *tabl
 // out (rows, units) += the rows of `table` (any, units) that `index` (rows, variables) names; then
 // elu. It is the product of one-hot variables and a matrix.
 void choreo_add_rows(const int32_t *restrict index, long rows, long variables, Input table,
-                     long units, float *restrict out, int activate) {
+                     long units, float *restrict out, long activate) {
     long blocks = (units + COLUMNS - 1) / COLUMNS;
 #pragma omp parallel for collapse(2) schedule(static) if (rows * units > WORTH_A_THREAD)
     for (long block = 0; block < blocks; block++) {
@@ -212,10 +234,10 @@ void choreo_action_backward(Input grad, Input raw, Input noise, long rows, long 
 // ---- Nearest neighbours ------------------------------------------------------------------------
 
 // A heap of the k smallest values seen, the largest of them on top.
-static void replace_top(float *heap, int k, float value) {
-    int at = 0;
+static void replace_top(float *heap, long k, float value) {
+    long at = 0;
     for (;;) {
-        int child = 2 * at + 1;
+        long child = 2 * at + 1;
         if (child >= k) break;
         if (child + 1 < k && heap[child + 1] > heap[child]) child++;
         if (heap[child] <= value) break;
@@ -229,7 +251,7 @@ enum { CHUNK = 64 };  // numbers looked at together: nearly all of them are too 
 
 // Shows every row of a tile of squared distances (rows, cols) to the heap of that row. `top` holds
 // the tops of the heaps: only what lies below one is looked at twice.
-static void show_rows(const float *tile, long rows, long cols, int k, float *heaps, float *top) {
+static void show_rows(const float *tile, long rows, long cols, long k, float *heaps, float *top) {
 #pragma omp parallel for schedule(static) if (rows * cols > WORTH_A_THREAD)
     for (long i = 0; i < rows; i++) {
         float *heap = heaps + i * k, limit = top[i];
@@ -250,7 +272,8 @@ static void show_rows(const float *tile, long rows, long cols, int k, float *hea
 }
 
 // The same for the columns.
-static void show_columns(const float *tile, long rows, long cols, int k, float *heaps, float *top) {
+static void show_columns(const float *tile, long rows, long cols, long k, float *heaps,
+                         float *top) {
 #pragma omp parallel for schedule(static) if (rows * cols > WORTH_A_THREAD)
     for (long from = 0; from < cols; from += CHUNK) {
         long width = cols - from < CHUNK ? cols - from : CHUNK;
@@ -271,8 +294,8 @@ static void show_columns(const float *tile, long rows, long cols, int k, float *
 
 // Shows a tile to the particles of its rows and, where `columns`, to those of its columns, which
 // are others.
-void choreo_show_tile(const float *tile, long rows, long cols, int k, float *row_heaps,
-                      float *row_top, float *col_heaps, float *col_top, int columns) {
+void choreo_show_tile(const float *tile, long rows, long cols, long k, float *row_heaps,
+                      float *row_top, float *col_heaps, float *col_top, long columns) {
     show_rows(tile, rows, cols, k, row_heaps, row_top);
     if (columns) show_columns(tile, rows, cols, k, col_heaps, col_top);
 }

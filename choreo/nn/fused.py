@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from choreo import native
 from choreo.nn.features import Features
@@ -24,7 +25,7 @@ def mlp(x: Features, parameters: Sequence[Tensor], outputs: bool) -> Tensor:
 
     Maps features (..., F) to (..., units of the last layer).
     """
-    inputs = (flat(x.places), flat(x.probs), flat(x.rest))
+    inputs = (flat(x.places).int().contiguous(), flat(x.probs), flat(x.rest))
     y: Tensor = _FusedMLP.apply(outputs, *inputs, *parameters)  # pyright: ignore
     return y.unflatten(0, x.rest.shape[:-1])
 
@@ -108,18 +109,19 @@ class _FusedMLP(torch.autograd.Function):
         return add_product(bias, activations[-1], weight.T) if outputs else activations[-1]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         places, rest, *others = ctx.saved_tensors
         activations, layers = others[: ctx.depth], pairs(others[ctx.depth :])
         (first, _), hidden = layers[0], layers[1:-1] if ctx.outputs else layers[1:]
-        train = ctx.needs_input_grad[4]
+        train = any(ctx.needs_input_grad[4:])
         gradients: list[Tensor] = []
         grad = grads[0]
         if ctx.outputs:
             gradients = layer_gradients(grad, activations[-1]) if train else []
             grad = product(grad, layers[-1][0])
         else:
-            grad = grad.clone()
+            grad = grad.clone(memory_format=torch.contiguous_format)
         grad, between = hidden_gradients(grad, activations, hidden, train)
         if train:
             gradients = [*first_gradients(grad, places, rest, ctx.ones), *between, *gradients]
@@ -151,6 +153,7 @@ class _Elu(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
         return native.elu_backward_(torch.empty_like(y).copy_(grads[0]), y)
@@ -159,12 +162,13 @@ class _Elu(torch.autograd.Function):
 class _NormElu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        rows = flat(x)
+        rows = flat(x).contiguous()
         y, statistics = native.norm_elu(rows, weight, bias)
         ctx.save_for_backward(rows, weight, y, *statistics)
         return y.view_as(x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, weight, y, *statistics = ctx.saved_tensors
         grad = flat(grads[0]).clone(memory_format=torch.contiguous_format)

@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from choreo import native
 from choreo.nn import fused
@@ -74,7 +75,7 @@ class _StraightThroughSample(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logit: Tensor, uniform: Tensor) -> Tensor:
-        if native.usable(logit):
+        if native.usable(logit, uniform):
             probs, sample = native.sample(logit, uniform)
         else:
             probs = torch.softmax(logit, -1)
@@ -87,6 +88,7 @@ class _StraightThroughSample(torch.autograd.Function):
         return sample
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (probs,) = ctx.saved_tensors
         if native.usable(probs):

@@ -35,7 +35,7 @@ def products_in(precision: Precision) -> Iterator[None]:
 
 def rounds(a: Tensor, b: Tensor) -> bool:
     """Whether the product of (..., K) with a matrix of K rows or columns is taken in bf16."""
-    return _bf16 and a.numel() // a.shape[-1] * b.numel() >= LARGE
+    return _bf16 and a.numel() * b.numel() >= LARGE * a.shape[-1]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -49,7 +49,7 @@ def _nearest_by_tiles(left: Tensor, right: Tensor, k: int) -> Tensor:
     order = torch.randperm(len(left), generator=torch.Generator().manual_seed(0))
     left, right = left[order], right[order]
     heaps = left.new_full((len(left), k), torch.inf)
-    seekers = list(zip(heaps.split(TILE), heaps[:, 0].contiguous().split(TILE), strict=True))
+    seekers = list(zip(heaps.split(TILE), heaps[:, 0].clone().split(TILE), strict=True))
     lefts, rights = left.split(TILE), right.split(TILE)
     buffer = left.new_empty(TILE * TILE)
     for i, rows in enumerate(lefts):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from choreo import native
 from choreo.nn.fused import flat
@@ -101,6 +102,7 @@ class _Observe(torch.autograd.Function):
         return steps.deter, stoch, logits
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         keep, *saved = ctx.saved_tensors
         kept = len(_Steps._fields)

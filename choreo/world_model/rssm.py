@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from choreo import native
 from choreo.nn import one_hot_straight_through
@@ -77,6 +78,7 @@ class _NativeGates(torch.autograd.Function):
         return new
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
         gates, weight, bias, deter, *statistics = ctx.saved_tensors
         sums = torch.zeros_like(weight), torch.zeros_like(bias)
@@ -133,8 +135,8 @@ class RSSM(nn.Module):
         return State(deter, one_hot_straight_through(logit, uniform), logit)
 
     def _uniform(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-        device = self.input.weight.device
-        return torch.rand(*shape, self.variables, generator=generator, device=device)
+        weight, full = self.input.weight, (*shape, self.variables)
+        return torch.rand(full, generator=generator, device=weight.device, dtype=weight.dtype)
 
     def observe_step(
         self,
@@ -173,7 +175,7 @@ class RSSM(nn.Module):
         embed, action, is_first = (x.transpose(0, 1) for x in (embed, action, is_first))
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         parts = self._action_part(action * keep), self._embed_part(embed), keep, uniform
-        observe = self._observe_fused if native.usable(embed) else self._observe_steps
+        observe = self._observe_fused if native.usable(embed, uniform) else self._observe_steps
         posterior = observe(*parts)
         return posterior, self.prior_logits(posterior.deter)
 
@@ -284,6 +286,7 @@ class _BalancedKL(torch.autograd.Function):
         return value.sum(-1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         grad = grads[0][..., None, None]
         to_posterior, to_prior = ctx.saved_tensors

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from choreo.bench import machine
-from choreo.bench.update import UpdateBenchConfig, time_updates
+from choreo.bench.update import UpdateBenchConfig, dense_flops, time_updates
 from choreo.cli import main
 from choreo.presets import apply_preset
 from choreo.world_model import images
@@ -75,6 +76,15 @@ def test_images_cost_the_same_operations_in_one_chunk_and_in_several(
         assert main([*common, "--obs", "both", "--image-size", "32"]) == 0
         counted.append(json.loads(capsys.readouterr().out)["flops_per_update"])
     assert counted[0] == counted[1] > states
+
+
+def test_more_starts_than_states_cost_what_all_states_do() -> None:
+    config = apply_preset(UpdateBenchConfig(), "debug")
+    counts = [
+        dense_flops(replace(config, imagination=replace(config.imagination, starts=starts)), CPU)
+        for starts in (0, config.sizes["starts"], 1000)
+    ]
+    assert counts[0] == counts[1] == counts[2]
 
 
 def test_the_count_of_operations_is_no_matter_of_chance() -> None:

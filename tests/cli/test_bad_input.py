@@ -1,6 +1,8 @@
 """What goes wrong ends with a sentence that helps and with an exit code, and harms nothing."""
 
+import io
 import json
+import logging
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -102,7 +104,16 @@ def test_commands_and_options_that_do_not_exist_or_fit(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["training.batch", "training.length", "imagination.horizon"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "training.batch",
+        "training.length",
+        "imagination.horizon",
+        "imagination.layers",
+        "model.units",
+    ],
+)
 def test_sizes_that_leave_nothing_to_learn_from(name: str, refused: Refuse, tmp_path: Path) -> None:
     text = refused(*training(tmp_path / "run"), f"--{name}", "0")
     assert name in text.replace("-", "_") and "0" in text and "at least" in text
@@ -114,6 +125,17 @@ def test_cuda_where_there_is_none(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     text = refused(*training(tmp_path / "run"), "--device", "cuda")
     assert "--device cpu" in text
+
+
+def test_what_is_noted_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a library has given the log of the process a handler of its own."""
+    elsewhere = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(elsewhere)])
+    pretrain(tmp_path / "run", frames=70)
+    assert "updates run eager on cpu" in capsys.readouterr().err
+    assert elsewhere.getvalue() == ""
 
 
 def test_graphs_where_there_is_no_card(refused: Refuse, tmp_path: Path) -> None:
@@ -156,6 +178,8 @@ def test_a_run_folder_of_another_configuration(run: Path, tmp_path: Path, refuse
     before = (run / "config.json").read_bytes()
     text = refused(*training(run), "--skills.codes", "9", "--seed", "4")
     assert "skills.codes: found 4, wanted 9" in text and "seed: found 0, wanted 4" in text
+    text = refused(*training(run), "--precision", "bf16")
+    assert "precision: found fp32, wanted bf16" in text
     assert "--run-dir" in text and (run / "config.json").read_bytes() == before
     (tmp_path / "notes.txt").write_text("mine")
     assert "is not a run" in refused(*training(tmp_path))

@@ -141,6 +141,16 @@ def test_sizes_are_those_of_the_preset_and_of_no_other(
     assert tuple(found[name] for name in ("batch", "length", "starts", "codes")) == sizes
 
 
+@pytest.mark.parametrize("name", ["update", "act", "replay", "scaling", "throughput"])
+def test_graphs_are_refused_before_anything_is_measured(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: pytest.fail("it is measured"))
+    options = ["--preset", "debug", "--mode", "captured", "--device", "cpu"]
+    assert main(["bench", name, *options]) == 2
+    assert "use --mode auto" in capsys.readouterr().err
+
+
 def test_something_else_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "updat"]) == 2
     assert "did you mean `choreo bench update`?" in capsys.readouterr().err

@@ -71,6 +71,7 @@ def test_trajectories_and_gradients(
     pairs += list(zip(gradients, scene.gradients(expected), strict=True))
     if conditioned:
         assert found.choice is not None and expected.choice is not None
+        assert not found.choice.requires_grad
         pairs.append((found.choice, expected.choice))
     for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=1e-4)
@@ -104,6 +105,22 @@ def test_networks_on_places_of_ones(
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
     weights = torch.randn_like(ours)
     found, expected = (torch.autograd.grad(y, inputs, weights) for y in (ours, theirs))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@needs_kernels
+def test_places_and_gradients_may_lie_in_any_order() -> None:
+    """Every second row of the features, and a gradient that lies column by column."""
+    torch.manual_seed(0)
+    network = MLP(6 + 2, None, 2, 5)
+    network.linears[0].requires_grad_(False)  # and some layers may be fixed
+    probs, places = torch.rand(8, 6), (torch.randint(3, (8, 2)) + torch.tensor([0, 3])).int()
+    feat = Features(places, probs, torch.randn(8, 2))[::2]
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    ours, theirs = network(feat), network(feat.dense())
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+    weights = torch.randn(5, 4).T
+    found, expected = (torch.autograd.grad(y, parameters, weights) for y in (ours, theirs))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 

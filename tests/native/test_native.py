@@ -1,7 +1,9 @@
 """Native kernels equal their plain versions, in values and in gradients."""
 
+import ctypes
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,12 +114,54 @@ def test_without_a_compiler_the_log_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for compiler in ("no-such-compiler", "false"):
+    broken = tmp_path / "broken-cc"
+    broken.write_text("#!/bin/sh\n[ $1 = --version ] || { echo it broke >&2; exit 1; }\n")
+    broken.chmod(0o755)
+    for compiler, why in (("no-such-compiler", "no C compiler"), (str(broken), "it broke")):
         monkeypatch.setenv("CC", compiler)
         caplog.clear()
         with caplog.at_level(logging.INFO, "choreo"):
             assert build.library.__wrapped__() is None
-        assert "plain PyTorch" in caplog.text
+        assert "plain PyTorch" in caplog.text and why in caplog.text
+
+
+@needs_kernels
+def test_a_compiler_without_openmp_builds_kernels_for_one_thread(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    poor = tmp_path / "poor-cc"
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    poor.write_text(f"""#!/bin/sh
+for option in "$@"; do [ "$option" = -fopenmp ] && echo "no OpenMP" >&2 && exit 1; done
+exec {compiler} "$@"
+""")
+    poor.chmod(0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", str(poor))
+    x = numbers(2**18)
+    expected = native.elu_(x.clone())
+    for _ in range(2):  # built, and found in the cache
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "choreo"):
+            kernels = build.library.__wrapped__()
+        assert kernels is not None and "on one thread" in caplog.text
+        assert kernels.choreo_threads(2) == 0
+    y = x.clone()
+    kernels.choreo_elu(ctypes.c_void_p(y.data_ptr()), ctypes.c_long(y.numel()))
+    assert torch.equal(y, expected)
+
+
+def test_without_a_home_there_are_no_kernels_but_a_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    with caplog.at_level(logging.INFO, "choreo"):
+        assert build.library.__wrapped__() is None
+    assert "plain PyTorch" in caplog.text
 
 
 @needs_kernels
