@@ -18,6 +18,7 @@ Precision = Literal["fp32", "bf16"]
 """Of large products."""
 
 LARGE = 2**24  # multiplications from which on a product is large
+AT_ONCE = 2048  # rows that are rounded at a time
 _bf16 = False
 
 
@@ -62,19 +63,39 @@ def convolve(
 
 
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """A b of two matrices, without gradient."""
-    if rounds(a, b):
-        y = torch.mm(a.bfloat16(), b.bfloat16())
-        return y.float() if out is None else out.copy_(y)
-    return torch.mm(a, b, out=out)
+    """Product a b of two matrices, without gradient."""
+    if not rounds(a, b):
+        return torch.mm(a, b, out=out)
+    out = a.new_empty(a.shape[0], b.shape[1]) if out is None else out
+    return _rounded_product(a, b, out, Tensor.copy_)
 
 
 def add_product(c: Tensor, a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """C + a b of two matrices and what is added to every row or entry, without gradient.
+    """Sum c + a b of two matrices and what is added to every row or entry, without gradient.
 
     `out` may be c itself.
     """
-    if rounds(a, b):
-        y = torch.mm(a.bfloat16(), b.bfloat16())
-        return torch.add(c, y, out=out)
-    return torch.addmm(c, a, b, out=out)
+    if not rounds(a, b):
+        return torch.addmm(c, a, b, out=out)
+    out = a.new_empty(a.shape[0], b.shape[1]) if out is None else out
+    if out is not c:
+        out.copy_(c)
+    return _rounded_product(a, b, out, Tensor.add_)
+
+
+def _rounded_product(
+    a: Tensor, b: Tensor, out: Tensor, put: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Copy or add a b, in bf16, to `out`; some rows at a time, so that roundings stay in the cache.
+
+    Where the sums are what is long, parts of them are added in fp32.
+    """
+    if a.shape[1] > AT_ONCE >= a.shape[0]:
+        sums = torch.zeros_like(out)
+        for x, y in zip(a.split(AT_ONCE, 1), b.split(AT_ONCE), strict=True):
+            sums.add_(torch.mm(x.bfloat16(), y.bfloat16()))
+        return put(out, sums)
+    b = b.bfloat16()
+    for rows, part in zip(a.split(AT_ONCE), out.split(AT_ONCE), strict=True):
+        put(part, torch.mm(rows.bfloat16(), b))
+    return out

@@ -35,6 +35,21 @@ def test_factors_are_rounded_and_results_are_fp32() -> None:
     assert torch.equal(product(a, b), a @ b), "outside, nothing is rounded"
 
 
+@pytest.mark.parametrize("shape", [(9, 4, 3), (3, 9, 2), (9, 9, 2)])
+def test_what_is_large_is_taken_in_parts(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "AT_ONCE", 4)
+    rows, inner, columns = shape
+    a, b = torch.ones(rows, inner), torch.arange(inner * columns).float().view(inner, columns)
+    c = torch.arange(columns).float()  # small integers: bf16 knows them exactly
+    with products_in("bf16"):
+        assert torch.equal(product(a, b), a @ b)
+        assert torch.equal(add_product(c, a, b), c + a @ b)
+        out = torch.full((rows, columns), 7.0)
+        assert add_product(out, a, b, out) is out and torch.equal(out, 7 + a @ b)
+
+
 def test_gradients_are_fp32_and_near_the_exact_ones() -> None:
     torch.manual_seed(0)
     layer, x = Linear(64, 32), torch.randn(16, 64, requires_grad=True)
