@@ -116,11 +116,6 @@ class RSSM(nn.Module):
         logit = self.prior_logit(F.elu_(self.prior_hidden(deter)))
         return logit.unflatten(-1, (self.variables, self.classes))
 
-    def posterior_logits(self, deter: Tensor, embed: Tensor) -> Tensor:
-        """Logits of q(s | h, e), (..., V, C)."""
-        weight = self._recurrent_weights()[1]
-        return self._posterior_logits(deter, self._embed_part(embed), weight)
-
     def imagine_step(
         self, state: State, action: Tensor, generator: torch.Generator | None = None
     ) -> State:

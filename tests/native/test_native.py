@@ -45,6 +45,14 @@ def test_entropy_reward(particles: int, size: int, neighbours: int, seed: int) -
     torch.testing.assert_close(entropy_reward(x, neighbours, 1e-4), expected, atol=2e-4, rtol=1e-4)
 
 
+def test_a_particle_that_is_not_a_number_has_no_finite_reward() -> None:
+    """With kernels its distances pass the heaps by; nobody else is harmed."""
+    x = numbers(1100, 3)
+    x[7, 1] = torch.nan
+    for reward in (entropy_reward(x, 5, 0.0), plain(lambda: entropy_reward(x, 5, 0.0))):
+        assert reward.isfinite().logical_not().nonzero().tolist() == [[7]]
+
+
 @needs_kernels
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.1, 40), st.integers(0, 99))
