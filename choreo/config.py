@@ -97,7 +97,7 @@ class RunConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks live; auto takes CUDA when there is one. [ours]"""
     threads: int = 0
-    """CPU threads of the networks; 0 is one per core. [ours]"""
+    """CPU threads of the networks; 0, or more than there are cores, is one per core. [ours]"""
     precision: Precision = "fp32"
     """Of large products; in bf16 their factors are rounded, everything else stays fp32. [ours]"""
     mode: Mode = "auto"

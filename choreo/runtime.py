@@ -35,12 +35,17 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def set_threads(threads: int) -> int:
-    """Let the networks use that many CPU threads (0: one per core) and return the number.
+def thread_count(threads: int) -> int:
+    """How many CPU threads an option of that many is (0: one per core).
 
     More than there are cores would get in each other's way: they are as many as cores then.
     """
-    count = min(threads or usable_cores(), usable_cores())
+    return min(threads or usable_cores(), usable_cores())
+
+
+def set_threads(threads: int) -> int:
+    """Let the networks use `thread_count(threads)` CPU threads and return the number."""
+    count = thread_count(threads)
     torch.set_num_threads(count)
     return count
 

@@ -16,7 +16,7 @@ from choreo.bench.workload import (
     settings,
 )
 from choreo.errors import UsageError
-from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
+from choreo.runtime import choose_device, keep_memory, set_threads, thread_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def bench_throughput(config: ThroughputBenchConfig) -> ThroughputRates:
     shares = {count: together(update_share, [(config,)] * count) for count in config.processes}
     alone = _rate(shares[1]) if 1 in shares else None
     rows = [_line(entries, alone) for entries in shares.values()]
-    return ThroughputRates(**settings(config, device, config.threads or usable_cores()), rows=rows)
+    return ThroughputRates(**settings(config, device, thread_count(config.threads)), rows=rows)
 
 
 def _rate(shares: list[Share]) -> float:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -93,6 +94,8 @@ def scaling(arguments: list[str]) -> None:
 def throughput(arguments: list[str]) -> None:
     """`choreo bench throughput`."""
     config = _parse(ThroughputBenchConfig(), arguments)
+    if option(arguments, "threads") is None:  # those of a preset are for a run that is alone
+        config = replace(config, threads=ThroughputBenchConfig.threads)
     rates = bench_throughput(config)
     _tell(rates, config.json, lambda: throughput_table(rates))
 

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from choreo import runtime
+from choreo.bench import throughput
 from choreo.cli import main
 
 
@@ -19,6 +21,22 @@ def test_one_process_and_two_at_the_same_time(capsys: pytest.CaptureFixture[str]
         assert row["speedup"] == pytest.approx(sum(each) / alone)
         assert 0.05 * row["processes"] < row["memory_gb"] < 10 * row["processes"]
         assert row["device_memory_gb"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "threads"), [([], 1), (["--preset", "cpu"], 1), (["--threads", "99"], 3)]
+)
+def test_processes_have_a_thread_each_unless_told_otherwise(
+    options: list[str],
+    threads: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    share = throughput.Share(updates=1, seconds=1.0, memory_gb=1.0, device_memory_gb=None)
+    monkeypatch.setattr(throughput, "together", lambda measure, arguments: [share])
+    monkeypatch.setattr(runtime, "usable_cores", lambda: 3)
+    assert main(["bench", "throughput", "--processes", "1", "--json", *options]) == 0
+    assert json.loads(capsys.readouterr().out)["threads"] == threads
 
 
 @pytest.mark.parametrize(
