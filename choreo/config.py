@@ -257,3 +257,6 @@ MAY_CHANGE = (
     "training.evaluate_episodes",
 )
 """Options that may differ when a run is resumed; every other one is refused by name."""
+
+LATER_OPTIONS = {"precision": "fp32"}
+"""Options that older runs do not have, and what those did."""

@@ -66,7 +66,12 @@ class RunFolder:
         return _read(self.config_path)["config"]
 
 
-def open_run(path: Path, config: Mapping[str, Any], may_change: Collection[str] = ()) -> RunFolder:
+def open_run(
+    path: Path,
+    config: Mapping[str, Any],
+    may_change: Collection[str] = (),
+    later: Mapping[str, Any] | None = None,
+) -> RunFolder:
     """Make a run folder, or open one to go on with its run.
 
     Args:
@@ -74,6 +79,8 @@ def open_run(path: Path, config: Mapping[str, Any], may_change: Collection[str] 
         config: all options, nested dicts of values JSON knows (paths become text).
         may_change: dotted names of options that may differ on resume, such as "run.frames"; the
             name of a group, such as "logging", stands for all options in it.
+        later: options that runs begun before they existed do not have, by dotted name, and what
+            such runs did.
 
     Raises:
         UsageError: the folder holds something else, or a run with other options, each named, or
@@ -87,7 +94,7 @@ def open_run(path: Path, config: Mapping[str, Any], may_change: Collection[str] 
     _claim(run)
     if run.config_path.exists():
         found = _read(run.config_path)
-        _compare(run.path, found["config"], wanted["config"], may_change)
+        _compare(run.path, found["config"], wanted["config"], may_change, later or {})
         if found == wanted:
             return run
     write_whole(run.config_path, json.dumps(wanted, indent=2) + "\n")
@@ -163,10 +170,14 @@ def _claim(run: RunFolder) -> None:
 
 
 def _compare(
-    path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], may_change: Collection[str]
+    path: Path,
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    may_change: Collection[str],
+    later: Mapping[str, Any],
 ) -> None:
     """Raise a UsageError that names every option which differs and may not."""
-    old, new = flatten(found), flatten(wanted)
+    old, new = {**later, **flatten(found)}, flatten(wanted)
     missing = "(not there)"
     lines = [
         f"  {name}: found {old.get(name, missing)}, wanted {new.get(name, missing)}"

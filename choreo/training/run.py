@@ -10,6 +10,7 @@ import torch
 from choreo.agent import Agent, AgentConfig, adapt, find_checkpoint, load
 from choreo.compile import choose_mode
 from choreo.config import (
+    LATER_OPTIONS,
     MAY_CHANGE,
     FinetuneConfig,
     OfflineConfig,
@@ -76,7 +77,7 @@ def pretrain(config: PretrainConfig) -> RunFolder:
     """
     device = _prepare(config)
     spec = environment_spec(config)
-    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE)
+    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, LATER_OPTIONS)
     first_look(config, spec, run)
     streams = Streams(config.seed)
     seed = derive_seed(config.seed, "init")
@@ -98,7 +99,7 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     device = _prepare(config)
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
-    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE)
+    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, LATER_OPTIONS)
     first_look(config, spec, run)
     streams = Streams(config.seed)
     generator = streams.torch("learning", device)
@@ -131,7 +132,7 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     device = _prepare(config)
     if not (config.run_dir / "data" / CARD).exists():
         source_kind(config.data)  # a wrong path should leave no run behind
-    run = open_run(config.run_dir, config.to_json(), (*MAY_CHANGE, "skip_bad"))
+    run = open_run(config.run_dir, config.to_json(), (*MAY_CHANGE, "skip_bad"), LATER_OPTIONS)
     with importing() as report:
         options = ImportOptions(spec=config.spec)
         data = open_dataset(config.data, config.skip_bad, run.path / "data", options, report)

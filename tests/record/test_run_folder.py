@@ -124,3 +124,11 @@ def test_a_start_that_was_killed_early_can_be_repeated(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
     (tmp_path / ".config.json.tmp").write_text('{"form')
     assert open_run(tmp_path, CONFIG).config()["env"] == "walker"
+
+
+def test_an_option_that_an_older_run_did_not_have_is_what_such_runs_did(tmp_path: Path) -> None:
+    open_run(tmp_path, {"frames": 3})
+    with pytest.raises(UsageError, match="precision: found fp32, wanted bf16"):
+        open_run(tmp_path, {"frames": 3, "precision": "bf16"}, later={"precision": "fp32"})
+    run = open_run(tmp_path, {"frames": 3, "precision": "fp32"}, later={"precision": "fp32"})
+    assert run.config() == {"frames": 3, "precision": "fp32"}
