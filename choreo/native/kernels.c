@@ -46,6 +46,17 @@ static inline float tangent(float x) { return 1.0f - 2.0f / (1.0f + exponential(
 
 enum { WORTH_A_THREAD = 1 << 17 };  // numbers below which one thread is faster than two
 
+// Runs a loop on all threads, where that is worth it. A parallel region that is told to use one
+// thread is not the same: it sends the others away, and the next one has to call them back.
+#define ON_THREADS(worth, ...)                                    \
+    do {                                                          \
+        if (worth) {                                              \
+            _Pragma("omp parallel for schedule(static)") __VA_ARGS__ \
+        } else {                                                  \
+            __VA_ARGS__                                           \
+        }                                                         \
+    } while (0)
+
 // Let the loops below use so many threads; 1 if they can use more than one, else 0.
 int choreo_threads(long threads) {
 #ifdef _OPENMP
@@ -62,14 +73,14 @@ int choreo_threads(long threads) {
 
 // x = elu(x) for n numbers.
 void choreo_elu(float *restrict x, long n) {
-#pragma omp parallel for simd schedule(static) if (parallel : n > WORTH_A_THREAD)
-    for (long i = 0; i < n; i++) x[i] = elu(x[i]);
+    ON_THREADS(n > WORTH_A_THREAD,
+        for (long i = 0; i < n; i++) x[i] = elu(x[i]););
 }
 
 // grad *= elu'(x), told by y = elu(x), for n numbers.
 void choreo_elu_backward(Input y, float *restrict grad, long n) {
-#pragma omp parallel for simd schedule(static) if (parallel : n > WORTH_A_THREAD)
-    for (long i = 0; i < n; i++) grad[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f;
+    ON_THREADS(n > WORTH_A_THREAD,
+        for (long i = 0; i < n; i++) grad[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f;);
 }
 
 // One row: y = elu(weight (x - m) s + bias).
@@ -90,11 +101,11 @@ static inline void statistics_of_row(Input x, long units, float *mean, float *rs
 // LayerNorm, then elu, of rows (rows, units). `mean` and `rstd` (rows) are kept for the way back.
 void choreo_norm_elu(Input x, Input weight, Input bias, long rows, long units, Output mean,
                      Output rstd, Output y) {
-#pragma omp parallel for schedule(static) if (rows * units > WORTH_A_THREAD)
-    for (long i = 0; i < rows; i++) {
-        statistics_of_row(x + i * units, units, mean + i, rstd + i);
-        norm_elu_row(x + i * units, weight, bias, units, mean[i], rstd[i], y + i * units);
-    }
+    ON_THREADS(rows * units > WORTH_A_THREAD,
+        for (long i = 0; i < rows; i++) {
+            statistics_of_row(x + i * units, units, mean + i, rstd + i);
+            norm_elu_row(x + i * units, weight, bias, units, mean[i], rstd[i], y + i * units);
+        });
 }
 
 static inline void elu_row_backward(Input y, float *restrict grad, long units) {
@@ -168,39 +179,37 @@ static inline void add_rest(const int32_t *at, long variables, const float *tabl
 void choreo_add_rows(const int32_t *restrict index, long rows, long variables, Input table,
                      long units, float *restrict out, long activate) {
     long blocks = (units + COLUMNS - 1) / COLUMNS;
-#pragma omp parallel for collapse(2) schedule(static) if (rows * units > WORTH_A_THREAD)
-    for (long block = 0; block < blocks; block++) {
-        for (long i = 0; i < rows; i++) {
-            long from = block * COLUMNS, width = units - from;
+    ON_THREADS(rows * units > WORTH_A_THREAD,
+        for (long place = 0; place < blocks * rows; place++) {
+            long i = place % rows, from = place / rows * COLUMNS, width = units - from;
             const int32_t *at = index + i * variables;
             float *y = out + i * units + from;
             if (width >= COLUMNS)
                 add_block(at, variables, table + from, units, y, activate);
             else
                 add_rest(at, variables, table + from, units, y, width, activate);
-        }
-    }
+        });
 }
 
 // The gradient of that table: sums (any, units) get the rows of `grad` (rows, units) added.
 void choreo_sum_rows(const int32_t *restrict index, long rows, long variables, Input grad,
                      long units, float *restrict sums) {
     long blocks = (units + COLUMNS - 1) / COLUMNS;
-#pragma omp parallel for schedule(dynamic) if (rows * units > WORTH_A_THREAD)
-    for (long block = 0; block < blocks; block++) {
-        long from = block * COLUMNS;
-        long width = units - from < COLUMNS ? units - from : COLUMNS;
-        for (long i = 0; i < rows; i++) {
-            const float *restrict g = grad + i * units + from;
-            for (long v = 0; v < variables; v++) {
-                float *restrict row = sums + index[i * variables + v] * units + from;
-                if (width == COLUMNS)
-                    for (int j = 0; j < COLUMNS; j++) row[j] += g[j];
-                else
-                    for (long j = 0; j < width; j++) row[j] += g[j];
+    ON_THREADS(rows * units > WORTH_A_THREAD,
+        for (long block = 0; block < blocks; block++) {
+            long from = block * COLUMNS;
+            long width = units - from < COLUMNS ? units - from : COLUMNS;
+            for (long i = 0; i < rows; i++) {
+                const float *restrict g = grad + i * units + from;
+                for (long v = 0; v < variables; v++) {
+                    float *restrict row = sums + index[i * variables + v] * units + from;
+                    if (width == COLUMNS)
+                        for (int j = 0; j < COLUMNS; j++) row[j] += g[j];
+                    else
+                        for (long j = 0; j < width; j++) row[j] += g[j];
+                }
             }
-        }
-    }
+        });
 }
 
 // ---- Actions -----------------------------------------------------------------------------------
@@ -252,44 +261,44 @@ enum { CHUNK = 64 };  // numbers looked at together: nearly all of them are too 
 // Shows every row of a tile of squared distances (rows, cols) to the heap of that row. `top` holds
 // the tops of the heaps: only what lies below one is looked at twice.
 static void show_rows(const float *tile, long rows, long cols, long k, float *heaps, float *top) {
-#pragma omp parallel for schedule(static) if (rows * cols > WORTH_A_THREAD)
-    for (long i = 0; i < rows; i++) {
-        float *heap = heaps + i * k, limit = top[i];
-        for (long from = 0; from < cols; from += CHUNK) {
-            const float *line = tile + i * cols + from;
-            long width = cols - from < CHUNK ? cols - from : CHUNK;
-            int found = 0;
-            for (long j = 0; j < width; j++) found |= line[j] < limit;
-            if (!found) continue;
-            for (long j = 0; j < width; j++) {
-                if (!(line[j] < limit)) continue;
-                replace_top(heap, k, line[j]);
-                limit = heap[0];
+    ON_THREADS(rows * cols > WORTH_A_THREAD,
+        for (long i = 0; i < rows; i++) {
+            float *heap = heaps + i * k, limit = top[i];
+            for (long from = 0; from < cols; from += CHUNK) {
+                const float *line = tile + i * cols + from;
+                long width = cols - from < CHUNK ? cols - from : CHUNK;
+                int found = 0;
+                for (long j = 0; j < width; j++) found |= line[j] < limit;
+                if (!found) continue;
+                for (long j = 0; j < width; j++) {
+                    if (!(line[j] < limit)) continue;
+                    replace_top(heap, k, line[j]);
+                    limit = heap[0];
+                }
             }
-        }
-        top[i] = limit;
-    }
+            top[i] = limit;
+        });
 }
 
 // The same for the columns.
 static void show_columns(const float *tile, long rows, long cols, long k, float *heaps,
                          float *top) {
-#pragma omp parallel for schedule(static) if (rows * cols > WORTH_A_THREAD)
-    for (long from = 0; from < cols; from += CHUNK) {
-        long width = cols - from < CHUNK ? cols - from : CHUNK;
-        float *restrict limit = top + from;
-        for (long i = 0; i < rows; i++) {
-            const float *restrict line = tile + i * cols + from;
-            int found = 0;
-            for (long j = 0; j < width; j++) found |= line[j] < limit[j];
-            if (!found) continue;
-            for (long j = 0; j < width; j++) {
-                if (!(line[j] < limit[j])) continue;
-                replace_top(heaps + (from + j) * k, k, line[j]);
-                limit[j] = heaps[(from + j) * k];
+    ON_THREADS(rows * cols > WORTH_A_THREAD,
+        for (long from = 0; from < cols; from += CHUNK) {
+            long width = cols - from < CHUNK ? cols - from : CHUNK;
+            float *restrict limit = top + from;
+            for (long i = 0; i < rows; i++) {
+                const float *restrict line = tile + i * cols + from;
+                int found = 0;
+                for (long j = 0; j < width; j++) found |= line[j] < limit[j];
+                if (!found) continue;
+                for (long j = 0; j < width; j++) {
+                    if (!(line[j] < limit[j])) continue;
+                    replace_top(heaps + (from + j) * k, k, line[j]);
+                    limit[j] = heaps[(from + j) * k];
+                }
             }
-        }
-    }
+        });
 }
 
 // Shows a tile to the particles of its rows and, where `columns`, to those of its columns, which
@@ -306,67 +315,67 @@ void choreo_show_tile(const float *tile, long rows, long cols, long k, float *ro
 // samples, or, where `sample` is absent, the places of their ones among `variables` rows.
 void choreo_sample(Input logit, Input uniform, long rows, long classes, long variables,
                    Output probs, float *sample, int32_t *places) {
-#pragma omp parallel for schedule(static) if (rows * classes > WORTH_A_THREAD)
-    for (long i = 0; i < rows; i++) {
-        Input x = logit + i * classes;
-        Output p = probs + i * classes;
-        float top = x[0], total = 0.0f, below = 0.0f;
-        for (long j = 1; j < classes; j++) top = x[j] > top ? x[j] : top;
-        for (long j = 0; j < classes; j++) p[j] = exponential(x[j] - top);
-        for (long j = 0; j < classes; j++) total += p[j];
-        float scale = 1.0f / total, limit = uniform[i] * total;
-        long index = 0;
-        for (long j = 0; j + 1 < classes; j++) {
-            below += p[j];
-            index += below <= limit;
-        }
-        for (long j = 0; j < classes; j++) p[j] *= scale;
-        if (!sample) {
-            places[i] = (int32_t)(i % variables * classes + index);
-            continue;
-        }
-        float *restrict s = sample + i * classes;
-        float zero = total == total ? 0.0f : total;  // NaN goes on, so that it is found
-        for (long j = 0; j < classes; j++) s[j] = zero;
-        s[index] = 1.0f + zero;
-    }
+    ON_THREADS(rows * classes > WORTH_A_THREAD,
+        for (long i = 0; i < rows; i++) {
+            Input x = logit + i * classes;
+            Output p = probs + i * classes;
+            float top = x[0], total = 0.0f, below = 0.0f;
+            for (long j = 1; j < classes; j++) top = x[j] > top ? x[j] : top;
+            for (long j = 0; j < classes; j++) p[j] = exponential(x[j] - top);
+            for (long j = 0; j < classes; j++) total += p[j];
+            float scale = 1.0f / total, limit = uniform[i] * total;
+            long index = 0;
+            for (long j = 0; j + 1 < classes; j++) {
+                below += p[j];
+                index += below <= limit;
+            }
+            for (long j = 0; j < classes; j++) p[j] *= scale;
+            if (!sample) {
+                places[i] = (int32_t)(i % variables * classes + index);
+                continue;
+            }
+            float *restrict s = sample + i * classes;
+            float zero = total == total ? 0.0f : total;  // NaN goes on, so that it is found
+            for (long j = 0; j < classes; j++) s[j] = zero;
+            s[index] = 1.0f + zero;
+        });
 }
 
 // Gradient of softmax: p * (g - sum(g * p)).
 void choreo_softmax_backward(Input grad, Input probs, long rows, long classes,
                              Output out) {
-#pragma omp parallel for schedule(static) if (rows * classes > WORTH_A_THREAD)
-    for (long i = 0; i < rows; i++) {
-        Input g = grad + i * classes, p = probs + i * classes;
-        float mean = 0.0f;
-        for (long j = 0; j < classes; j++) mean += g[j] * p[j];
-        for (long j = 0; j < classes; j++) out[i * classes + j] = p[j] * (g[j] - mean);
-    }
+    ON_THREADS(rows * classes > WORTH_A_THREAD,
+        for (long i = 0; i < rows; i++) {
+            Input g = grad + i * classes, p = probs + i * classes;
+            float mean = 0.0f;
+            for (long j = 0; j < classes; j++) mean += g[j] * p[j];
+            for (long j = 0; j < classes; j++) out[i * classes + j] = p[j] * (g[j] - mean);
+        });
 }
 
 // Divergence KL(p, q) of categorical variables with logits p and q (rows, classes), (rows), and its
 // gradients with respect to both.
 void choreo_kl(Input p_logit, Input q_logit, long rows, long classes, Output kl, Output to_p,
                Output to_q) {
-#pragma omp parallel for schedule(static) if (rows * classes > WORTH_A_THREAD)
-    for (long i = 0; i < rows; i++) {
-        const float *a = p_logit + i * classes, *b = q_logit + i * classes;
-        float *p = to_p + i * classes, *q = to_q + i * classes;
-        float top_a = a[0], top_b = b[0], sum_a = 0.0f, sum_b = 0.0f, value = 0.0f;
-        for (long j = 1; j < classes; j++) top_a = a[j] > top_a ? a[j] : top_a;
-        for (long j = 1; j < classes; j++) top_b = b[j] > top_b ? b[j] : top_b;
-        for (long j = 0; j < classes; j++) sum_a += p[j] = exponential(a[j] - top_a);
-        for (long j = 0; j < classes; j++) sum_b += q[j] = exponential(b[j] - top_b);
-        float shift = logf(sum_b / sum_a) + top_b - top_a;
-        for (long j = 0; j < classes; j++) value += p[j] * (a[j] - b[j] + shift);
-        value /= sum_a;
-        for (long j = 0; j < classes; j++) {
-            float probability = p[j] / sum_a;
-            q[j] = q[j] / sum_b - probability;
-            p[j] = probability * (a[j] - b[j] + shift - value);
-        }
-        kl[i] = value;
-    }
+    ON_THREADS(rows * classes > WORTH_A_THREAD,
+        for (long i = 0; i < rows; i++) {
+            const float *a = p_logit + i * classes, *b = q_logit + i * classes;
+            float *p = to_p + i * classes, *q = to_q + i * classes;
+            float top_a = a[0], top_b = b[0], sum_a = 0.0f, sum_b = 0.0f, value = 0.0f;
+            for (long j = 1; j < classes; j++) top_a = a[j] > top_a ? a[j] : top_a;
+            for (long j = 1; j < classes; j++) top_b = b[j] > top_b ? b[j] : top_b;
+            for (long j = 0; j < classes; j++) sum_a += p[j] = exponential(a[j] - top_a);
+            for (long j = 0; j < classes; j++) sum_b += q[j] = exponential(b[j] - top_b);
+            float shift = logf(sum_b / sum_a) + top_b - top_a;
+            for (long j = 0; j < classes; j++) value += p[j] * (a[j] - b[j] + shift);
+            value /= sum_a;
+            for (long j = 0; j < classes; j++) {
+                float probability = p[j] / sum_a;
+                q[j] = q[j] / sum_b - probability;
+                p[j] = probability * (a[j] - b[j] + shift - value);
+            }
+            kl[i] = value;
+        });
 }
 
 // ---- The gates of the recurrent cell -----------------------------------------------------------
@@ -387,12 +396,12 @@ static inline void gates_row(Input x, Input h, Input weight, Input bias, long si
 // Next h (rows, size) from gates (rows, 3 size). `mean` and `rstd` (rows) are kept for the way back.
 void choreo_gates(Input gates, Input weight, Input bias, Input deter,
                   long rows, long size, Output mean, Output rstd, Output next) {
-#pragma omp parallel for schedule(static) if (rows * size > WORTH_A_THREAD / 8)
-    for (long i = 0; i < rows; i++) {
-        const float *x = gates + i * 3 * size, *h = deter + i * size;
-        statistics_of_row(x, 3 * size, mean + i, rstd + i);
-        gates_row(x, h, weight, bias, size, mean[i], rstd[i], next + i * size);
-    }
+    ON_THREADS(rows * size > WORTH_A_THREAD / 8,
+        for (long i = 0; i < rows; i++) {
+            const float *x = gates + i * 3 * size, *h = deter + i * size;
+            statistics_of_row(x, 3 * size, mean + i, rstd + i);
+            gates_row(x, h, weight, bias, size, mean[i], rstd[i], next + i * size);
+        });
 }
 
 // One row: gradient of the normalised gates d (3 size) and of h from that of the next h.
@@ -417,13 +426,13 @@ static inline void gates_row_backward(Input g, Input x, Input h, Input weight, I
 void choreo_gates_backward(Input grad, Input gates, Input weight, Input bias, Input deter,
                            Input mean, Input rstd, long rows, long size, Output grad_gates,
                            Output grad_deter, float *grad_weight, float *grad_bias) {
-#pragma omp parallel for schedule(static) if (!grad_weight && rows * size > WORTH_A_THREAD / 8)
-    for (long i = 0; i < rows; i++) {
-        const float *x = gates + i * 3 * size;
-        float *d = grad_gates + i * 3 * size, m = mean[i], s = rstd[i];
-        gates_row_backward(grad + i * size, x, deter + i * size, weight, bias, size, m, s, d,
-                           d + size, d + 2 * size, grad_deter + i * size);
-        if (grad_weight) add_norm_gradients(d, x, 3 * size, m, s, grad_weight, grad_bias);
-        norm_row_backward(x, weight, 3 * size, m, s, d);
-    }
+    ON_THREADS(!grad_weight && rows * size > WORTH_A_THREAD / 8,
+        for (long i = 0; i < rows; i++) {
+            const float *x = gates + i * 3 * size;
+            float *d = grad_gates + i * 3 * size, m = mean[i], s = rstd[i];
+            gates_row_backward(grad + i * size, x, deter + i * size, weight, bias, size, m, s, d,
+                               d + size, d + 2 * size, grad_deter + i * size);
+            if (grad_weight) add_norm_gradients(d, x, 3 * size, m, s, grad_weight, grad_bias);
+            norm_row_backward(x, weight, 3 * size, m, s, d);
+        });
 }

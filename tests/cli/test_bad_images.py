@@ -34,7 +34,7 @@ def test_says_what_is_wrong(name: str, tmp_path: Path, capsys: pytest.CaptureFix
     where = ["--frames", "60", "--run-dir", str(tmp_path / "run")]
     assert main(["pretrain", *SMALL, *where, *options]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: ")
+    assert said.splitlines()[-1].startswith("error: "), "after notes on the run"
     for word in words:
         assert word in said, said
     assert not (tmp_path / "run" / "replay").exists()
