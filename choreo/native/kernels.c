@@ -95,7 +95,8 @@ static inline void statistics_of_row(Input x, long units, float *mean, float *rs
     for (long j = 0; j < units; j++) sum += x[j];
     float m = sum / units;
     for (long j = 0; j < units; j++) square += (x[j] - m) * (x[j] - m);
-    *mean = m, *rstd = 1.0f / sqrtf(square / units + 1e-5f);
+    // A variance beyond all numbers is as wrong as one that is none: not hidden by a division.
+    *mean = m, *rstd = square < INFINITY ? 1.0f / sqrtf(square / units + 1e-5f) : NAN;
 }
 
 // LayerNorm, then elu, of rows (rows, units). `mean` and `rstd` (rows) are kept for the way back.

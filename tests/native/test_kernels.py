@@ -254,3 +254,9 @@ def test_second_derivatives_are_refused() -> None:
     )
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
+
+
+def test_what_is_too_large_to_have_a_variance_is_no_number() -> None:
+    x = torch.tensor([[1e30, -1e30, 1.0], [1.0, 2.0, 3.0]])
+    y, _ = native.norm_elu(x, torch.ones(3), torch.zeros(3))
+    assert y[0].isnan().all() and y[1].isfinite().all()
