@@ -29,7 +29,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     # As from pixels, with the 50 steps of a skill in the paper's test of sparse goals.
     "paper-offline": {},
     "paper-metaworld": {"run": {"obs": "pixels"}, "adaptation": {"skill_steps": 50}},
-    # Ours: some 17 updates a second on one core, and large enough to learn from.
+    # Ours: some 15 updates a second on one core, and large enough to learn from.
     "cpu": _merge(
         _small(layers=2, units=128),
         {
