@@ -33,9 +33,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": _merge(
         _small(layers=2, units=128),
         {
-            "run": {
-                "threads": 1
-            },  # a second is worth a third on an idle machine, and costs on a busy one
+            "run": {"threads": 1},  # a second pays only where it has a core to itself
             "model": {
                 "deter": 64,
                 "hidden": 64,
