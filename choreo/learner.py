@@ -122,7 +122,7 @@ class SkillPart(Part):
             self.agent.num_skills, (len(start.deter),), generator=update.generator, device=device
         )
         code = one_hot(index, self.agent.num_skills)
-        policy = Policy(self.policy.actor, lambda step, feat: code)
+        policy = Policy(self.policy.actor, code=code)
         with frozen(self.agent.world_model):
             trajectory = roll_out(self.agent, update, policy)
         reward, metrics = self._reward(trajectory, index, update.timer)

@@ -6,7 +6,7 @@ and the policy's gradients are taken for all steps at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +38,8 @@ def roll(
     parameters = [p for layer in (*trunk, *heads) for p in (layer.weight, layer.bias)]
     results = _Roll.apply(rssm, start, policy, noise, *parameters)
     probs, deter, action, places, choice = results  # pyright: ignore[reportGeneralTypeIssues]
+    if policy.choose is None and policy.code is not None:
+        choice = policy.code.expand(len(action), *policy.code.shape)
     return Features(places, probs, deter), deter, action, choice
 
 
@@ -68,16 +70,26 @@ class _Cell:
 class _Actor:
     """Weights of the policy: first layer, further layers, and both heads as one."""
 
-    first: FirstLayer
+    first: FirstLayer  # on [s, h]
+    code: Tensor  # (codes, U): what the first layer multiplies codes with
     hidden: list[Layer]
     heads: Layer
     min_std: Tensor
 
     @staticmethod
-    def of(parameters: Sequence[Tensor], ones: int, min_std: float) -> "_Actor":
-        *trunk, mean, std = fused.pairs(parameters)
+    def of(parameters: Sequence[Tensor], rssm: RSSM, min_std: float) -> "_Actor":
+        (weight, bias), *hidden, mean, std = fused.pairs(parameters)
+        first = FirstLayer.of((weight[:, : rssm.feat_size], bias), rssm.variables * rssm.classes)
         heads = torch.cat([mean[0], std[0]]), torch.cat([mean[1], std[1]])
-        return _Actor(FirstLayer.of(trunk[0], ones), trunk[1:], heads, heads[1].new_tensor(min_std))
+        code = weight[:, rssm.feat_size :].T
+        return _Actor(first, code, hidden, heads, heads[1].new_tensor(min_std))
+
+    def given(self, code: Tensor | None) -> "_Actor":
+        """The policy under codes (N, codes), whose part of the first layer goes to its bias."""
+        if code is None:
+            return self
+        bias = add_product(self.first.bias, code, self.code)
+        return replace(self, first=replace(self.first, bias=bias))
 
 
 class _Steps(NamedTuple):
@@ -100,12 +112,12 @@ class _Steps(NamedTuple):
         """Tensors to fill in, with the start states in their places."""
         new, rows = start.deter.new_empty, (horizon, len(start.deter))
         states, ones = (horizon + 1, rows[1]), rssm.variables * rssm.classes
-        biases = [actor.first.bias, *(bias for _, bias in actor.hidden)]
+        units = [actor.first.table.shape[1], *(len(bias) for _, bias in actor.hidden)]
         steps = _Steps(
             places=new(*states, rssm.variables, dtype=torch.int32),
             probs=new(*states, ones),
             deter=new(*states, rssm.deter),
-            activations=[new(*rows, len(bias)) for bias in biases],
+            activations=[new(*rows, size) for size in units],
             raw=new(*rows, 2 * rssm.actions),
             action=new(*rows, rssm.actions),
             input=new(*rows, rssm.input.out_features),
@@ -118,17 +130,16 @@ class _Steps(NamedTuple):
         steps.probs[0], steps.deter[0] = 0.0, start.deter
         return steps
 
-    def act(self, t: int, actor: _Actor, noise: Tensor, choice: Tensor | None) -> None:
+    def act(self, t: int, actor: _Actor, noise: Tensor) -> None:
         """The policy's action in state t."""
-        rest = self.deter[t] if choice is None else torch.cat([self.deter[t], choice], -1)
-        x = actor.first(self.places[t], rest, self.activations[0][t])
+        x = actor.first(self.places[t], self.deter[t], self.activations[0][t])
         for layer, kept in zip(actor.hidden, self.activations[1:], strict=True):
             x = elu_layer(x, layer, kept[t])
         add_product(actor.heads[1], x, actor.heads[0].T, self.raw[t])
-        native.action(self.raw[t], noise, actor.min_std, self.action[t])
+        native.action(self.raw[t], noise[t], actor.min_std, self.action[t])
 
-    def go_on(self, t: int, cell: _Cell, uniform: Tensor) -> None:
-        """State t + 1, which the model expects after that action."""
+    def go_on(self, t: int, cell: _Cell, uniform: Tensor, logit: Tensor) -> None:
+        """State t + 1, which the model expects after that action; `logit` is overwritten."""
         cell.input(self.places[t], self.action[t], self.input[t])
         of_input, of_deter, bias = cell.gates
         add_product(bias, self.input[t], of_input.T, self.gates[t])
@@ -138,30 +149,27 @@ class _Steps(NamedTuple):
             self.gates[t], *cell.norm, self.deter[t], self.deter[t + 1], statistics
         )
         x = elu_layer(deter, cell.hidden, self.hidden[t])
-        logit = add_product(cell.logit[1], x, cell.logit[0].T)
-        native.pick(logit, uniform, self.probs[t + 1], self.places[t + 1])
+        add_product(cell.logit[1], x, cell.logit[0].T, logit)
+        native.pick(logit, uniform[t], self.probs[t + 1], self.places[t + 1])
 
     def gradient_of_actions(
         self, cell: _Cell, to_probs: Tensor, to_deter: Tensor, to_action: Tensor
     ) -> Tensor:
         """Gradient of the actions (H, N, A) from that of all that was given away."""
-        ones, variables = self.probs.shape[-1], self.places.shape[-1]
-        of_input, of_deter, _ = cell.gates
-        gradient = torch.empty_like(self.action)
-        probs, deter = to_probs[-1], to_deter[-1]
-        for t in reversed(range(len(self.action))):
-            logit = native.softmax_backward(probs, self.probs[t + 1], ones // variables)
-            hidden = native.elu_backward_(product(logit, cell.logit[0]), self.hidden[t])
-            deter = add_product(deter, hidden, cell.hidden[0])
-            statistics = self.mean[t], self.rstd[t]
-            gates, before = native.gates_backward(
-                deter, self.gates[t], *cell.norm, self.deter[t], statistics
-            )
-            x = native.elu_backward_(product(gates, of_input), self.input[t])
-            add_product(to_action[t], x, cell.input.weight.T, gradient[t])
-            if t > 0:
-                deter = add_product(before, gates, of_deter).add_(to_deter[t])
-                probs = add_product(to_probs[t], x, cell.input.table.T)
+        gradient, at = torch.empty_like(self.action), _Gradients.room(self)
+        at.probs.copy_(to_probs[-1])
+        at.deter.copy_(to_deter[-1])
+
+        def step(t: int) -> None:
+            at.back_to_input(t, self, cell)
+            add_product(to_action[t], at.input, cell.input.weight.T, gradient[t])
+
+        def step_on(t: int) -> None:
+            step(t)
+            at.back_to_state(cell, to_probs[t], to_deter[t])
+
+        native.repeat(step_on, range(len(gradient) - 1, 0, -1))
+        step(0)
         return gradient
 
     def gradients_of_policy(
@@ -180,26 +188,72 @@ class _Steps(NamedTuple):
         return [*first, *hidden, heads[0][0], heads[1][0], heads[0][1], heads[1][1]]
 
 
+class _Gradients(NamedTuple):
+    """The gradients that go back from step to step, and room for those on the way."""
+
+    probs: Tensor  # (N, V * C) of the state that a step leads to
+    deter: Tensor  # (N, D)
+    before: Tensor  # (N, D): the part of h before that passes the gates by
+    logit: Tensor  # (N, V * C)
+    hidden: Tensor  # (N, hidden)
+    gates: Tensor  # (N, 3 D)
+    input: Tensor  # (N, hidden)
+
+    @staticmethod
+    def room(steps: _Steps) -> "_Gradients":
+        like, probs, deter = torch.empty_like, steps.probs[0], steps.deter[0]
+        widest = like(steps.hidden[0]), like(steps.gates[0]), like(steps.input[0])
+        return _Gradients(like(probs), like(deter), like(deter), like(probs), *widest)
+
+    def back_to_input(self, t: int, steps: _Steps, cell: _Cell) -> None:
+        """From state t + 1 to the gates of step t and what the cell took beside h."""
+        classes = steps.probs.shape[-1] // steps.places.shape[-1]
+        native.softmax_backward(self.probs, steps.probs[t + 1], classes, self.logit)
+        product(self.logit, cell.logit[0], self.hidden)
+        native.elu_backward_(self.hidden, steps.hidden[t])
+        add_product(self.deter, self.hidden, cell.hidden[0], self.deter)
+        inputs = self.deter, steps.gates[t], *cell.norm, steps.deter[t]
+        statistics = steps.mean[t], steps.rstd[t]
+        native.gates_backward(*inputs, statistics, out=(self.gates, self.before))
+        product(self.gates, cell.gates[0], self.input)
+        native.elu_backward_(self.input, steps.input[t])
+
+    def back_to_state(self, cell: _Cell, probs: Tensor, deter: Tensor) -> None:
+        """From there to the state before; `probs` and `deter` are what else it was used for."""
+        add_product(deter, self.gates, cell.gates[1], self.deter)
+        native.add_(self.deter, self.before)
+        add_product(probs, self.input, cell.input.table.T, self.probs)
+
+
 class _Roll(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, rssm: RSSM, start: State, policy: Policy, noise: Noise, *parameters: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         assert isinstance(policy.actor, ContinuousActor)
-        cell = _Cell.of(rssm)
-        actor = _Actor.of(parameters, rssm.variables * rssm.classes, policy.actor.min_std)
+        cell, actor = _Cell.of(rssm), _Actor.of(parameters, rssm, policy.actor.min_std)
         steps = _Steps.room(rssm, actor, start, len(noise.action))
-        choices = []
-        for t, (normal, uniform) in enumerate(zip(noise.action, noise.state, strict=True)):
-            if policy.choose is not None:
+        logit, choices = torch.empty_like(steps.probs[0]), []
+
+        def step(t: int, actor: _Actor) -> None:
+            steps.act(t, actor, noise.action)
+            steps.go_on(t, cell, noise.state, logit)
+
+        if policy.choose is None:
+            actor, times = actor.given(policy.code), range(len(noise.action))
+            native.repeat(lambda t: step(t, actor), times)
+        else:
+            for t in range(len(noise.action)):
                 feat = Features(steps.places[t], steps.probs[t], steps.deter[t])
                 choices.append(policy.choose(t, feat))
-            steps.act(t, actor, normal, choices[-1] if choices else None)
-            steps.go_on(t, cell, uniform)
+                step(t, actor.given(choices[-1]))
         choice = torch.stack(choices) if choices else None
+        code = policy.code if choice is None else None
         tensors = steps._replace(activations=[])
         ctx.save_for_backward(
-            noise.action, choice, *(x for x in tensors if torch.is_tensor(x)), *steps.activations
+            *(noise.action, code, choice),
+            *(x for x in tensors if torch.is_tensor(x)),
+            *steps.activations,
         )
         ctx.cell, ctx.actor = cell, actor
         ctx.mark_non_differentiable(steps.places, *([] if choice is None else [choice]))
@@ -208,9 +262,11 @@ class _Roll(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        noise, choice, places, probs, deter, *others = ctx.saved_tensors
+        noise, code, choice, places, probs, deter, *others = ctx.saved_tensors
         kept = len(_Steps._fields) - 4
         steps = _Steps(places, probs, deter, others[kept:], *others[:kept])
-        to_action = steps.gradient_of_actions(ctx.cell, *grads[:3])
+        if code is not None:
+            choice = code.expand(len(noise), *code.shape)
+        to_action = steps.gradient_of_actions(ctx.cell, *(g.contiguous() for g in grads[:3]))
         gradients = steps.gradients_of_policy(ctx.actor, to_action, noise, choice)
         return None, None, None, None, *gradients

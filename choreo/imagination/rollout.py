@@ -40,9 +40,10 @@ def _roll(rssm: RSSM, start: State, policy: Policy, noise: Noise) -> Rolled:
     feats, actions, choices = [feat], [], []
     for step, (normal, uniform) in enumerate(zip(noise.action, noise.state, strict=True)):
         inputs = feat.detach()
-        if policy.choose is not None:
-            choices.append(policy.choose(step, inputs))
-            inputs = condition(inputs, choices[-1])
+        code = policy.code_at(step, inputs)
+        if code is not None:
+            choices.append(code)
+            inputs = condition(inputs, code)
         action = policy.actor(inputs).transform(normal)
         state = rssm.prior_step(state, action, uniform)
         feat = state.feat

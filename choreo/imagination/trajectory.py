@@ -35,12 +35,18 @@ class Trajectory:
 class Policy:
     """What acts in imagination: an actor on detached features and, where there is one, a code.
 
-    `actor` maps (N, F + codes) to a distribution that samples from standard normal noise;
-    `choose` maps the step and its features (N, F) to codes (N, codes), without gradient.
+    `actor` maps (N, F + codes) to a distribution that samples from standard normal noise. The code
+    is either one for all steps (N, codes), or what `choose` gives for a step and its features
+    (N, F), without gradient.
     """
 
     actor: nn.Module
     choose: Callable[[int, Inputs], Tensor] | None = None
+    code: Tensor | None = None
+
+    def code_at(self, step: int, feat: Inputs) -> Tensor | None:
+        """What conditions the actor in this step, (N, codes), or None."""
+        return self.code if self.choose is None else self.choose(step, feat)
 
 
 @dataclass(frozen=True)

@@ -4,35 +4,43 @@ Each function takes contiguous float32 CPU tensors and belongs to one place of t
 holds the plain version; `usable` says whether the native one may be taken.
 """
 
-import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from choreo.native.build import library
+from choreo.native.calls import call, not_a_kernel, repeat, watched
+from choreo.native.products import multiply, routine
 
 __all__ = [
     "action",
     "action_backward",
+    "add_",
+    "add_kept",
     "add_rows",
     "elu_",
     "elu_backward_",
     "gates",
     "gates_backward",
+    "keep",
     "kl",
     "library",
+    "multiply",
     "norm_elu",
     "norm_elu_backward_",
+    "not_a_kernel",
     "pick",
     "plain",
+    "repeat",
+    "routine",
     "sample",
     "show_tile",
     "softmax_backward",
     "sum_rows",
     "usable",
+    "watched",
 ]
 
 
@@ -59,36 +67,24 @@ def plain() -> Iterator[None]:
 
 
 _plain = False
-_functions: dict[str, Any] = {}  # kernels that have been called, with their types declared
-
-
-def _call(name: str, *arguments: Tensor | int | None) -> None:
-    """Call a kernel: tensors go as pointers to their data, integers as C longs, None as null."""
-    function = _functions.get(name) or _declared(name, arguments)
-    function(*[a if a is None or type(a) is int else a.data_ptr() for a in arguments])  # pyright: ignore
-
-
-def _declared(name: str, arguments: Sequence[Tensor | int | None]) -> Any:
-    kernels = library()
-    assert kernels is not None, "ask `usable` first"
-    function = kernels[name]
-    function.argtypes = [
-        ctypes.c_long if isinstance(a, int) else ctypes.c_void_p for a in arguments
-    ]
-    function.restype = None
-    return _functions.setdefault(name, function)
 
 
 def elu_(x: Tensor) -> Tensor:
     """ELU in place; returns x."""
-    _call("choreo_elu", x, x.numel())
+    call("choreo_elu", x, x.numel())
     return x
 
 
 def elu_backward_(grad: Tensor, y: Tensor) -> Tensor:
     """Turn the gradient of y = elu(x) into that of x, in place; returns it."""
-    _call("choreo_elu_backward", y, grad, y.numel())
+    call("choreo_elu_backward", y, grad, y.numel())
     return grad
+
+
+def add_(x: Tensor, more: Tensor) -> Tensor:
+    """Add `more` to x, of the same size, in place; returns x."""
+    call("choreo_add", more, x, x.numel())
+    return x
 
 
 def norm_elu(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -96,7 +92,7 @@ def norm_elu(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Ten
     x, out = x.contiguous(), torch.empty_like(x)
     rows, units = x.shape
     statistics = x.new_empty(rows), x.new_empty(rows)
-    _call("choreo_norm_elu", x, weight, bias, rows, units, *statistics, out)
+    call("choreo_norm_elu", x, weight, bias, rows, units, *statistics, out)
     return out, statistics
 
 
@@ -105,7 +101,7 @@ def norm_elu_backward_(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Turn the gradient of y = elu(LayerNorm(x)) into that of x; also those of weight and bias."""
     sums = torch.zeros_like(weight), torch.zeros_like(weight)
-    _call("choreo_norm_elu_backward", y, x, weight, *statistics, *x.shape, grad, *sums)
+    call("choreo_norm_elu_backward", y, x, weight, *statistics, *x.shape, grad, *sums)
     return grad, *sums
 
 
@@ -114,14 +110,14 @@ def kl(p_logit: Tensor, q_logit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     p_logit, q_logit = p_logit.contiguous(), q_logit.contiguous()
     value, classes = p_logit.new_empty(p_logit.shape[:-1]), p_logit.shape[-1]
     gradients = torch.empty_like(p_logit), torch.empty_like(q_logit)
-    _call("choreo_kl", p_logit, q_logit, value.numel(), classes, value, *gradients)
+    call("choreo_kl", p_logit, q_logit, value.numel(), classes, value, *gradients)
     return value, *gradients
 
 
 def add_rows(out: Tensor, index: Tensor, table: Tensor, activate: bool) -> Tensor:
     """Add to `out` (N, U) the rows of `table` (any, U) named by int32 `index` (N, V); then ELU."""
     rows, variables = index.shape
-    _call("choreo_add_rows", index, rows, variables, table, out.shape[1], out, int(activate))
+    call("choreo_add_rows", index, rows, variables, table, out.shape[1], out, int(activate))
     return out
 
 
@@ -129,20 +125,20 @@ def sum_rows(grad: Tensor, index: Tensor, size: int) -> Tensor:
     """Gradient of the table above, (size, U), from the gradient (N, U) of its sums."""
     rows, variables = index.shape
     sums = grad.new_zeros(size, grad.shape[1])
-    _call("choreo_sum_rows", index, rows, variables, grad, grad.shape[1], sums)
+    call("choreo_sum_rows", index, rows, variables, grad, grad.shape[1], sums)
     return sums
 
 
 def action(raw: Tensor, noise: Tensor, min_std: Tensor, out: Tensor) -> Tensor:
     """Clamped actions (N, A) of raw means and deviations (N, 2 A), as TruncatedNormal's."""
-    _call("choreo_action", raw, noise, *noise.shape, min_std, out)
+    call("choreo_action", raw, noise, *noise.shape, min_std, out)
     return out
 
 
 def action_backward(grad: Tensor, raw: Tensor, noise: Tensor) -> Tensor:
     """Gradient of `action` with respect to raw, (N, 2 A)."""
     out = torch.empty_like(raw)
-    _call("choreo_action_backward", grad, raw, noise, *noise.shape, out)
+    call("choreo_action_backward", grad, raw, noise, *noise.shape, out)
     return out
 
 
@@ -158,7 +154,7 @@ def show_tile(
     other_heaps, other_tops = rows if columns is None else columns
     shape = (tile.shape[0], tile.shape[1], heaps.shape[1])
     symmetric = int(columns is not None)
-    _call("choreo_show_tile", tile, *shape, heaps, tops, other_heaps, other_tops, symmetric)
+    call("choreo_show_tile", tile, *shape, heaps, tops, other_heaps, other_tops, symmetric)
 
 
 def sample(logit: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +162,7 @@ def sample(logit: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     logit, uniform = logit.contiguous(), uniform.contiguous()
     probs, one_hot = torch.empty_like(logit), torch.empty_like(logit)
     shape = (uniform.numel(), logit.shape[-1], 1)
-    _call("choreo_sample", logit, uniform, *shape, probs, one_hot, None)
+    call("choreo_sample", logit, uniform, *shape, probs, one_hot, None)
     return probs, one_hot
 
 
@@ -177,15 +173,17 @@ def pick(logit: Tensor, uniform: Tensor, probs: Tensor, places: Tensor) -> None:
     """
     variables, classes = uniform.shape[1], logit.shape[1] // uniform.shape[1]
     shape = (uniform.numel(), classes, variables)
-    _call("choreo_sample", logit, uniform, *shape, probs, None, places)
+    call("choreo_sample", logit, uniform, *shape, probs, None, places)
 
 
-def softmax_backward(grad: Tensor, probs: Tensor, classes: int | None = None) -> Tensor:
+def softmax_backward(
+    grad: Tensor, probs: Tensor, classes: int | None = None, out: Tensor | None = None
+) -> Tensor:
     """Gradient of a softmax with output `probs`, over the last axis or groups of `classes`."""
-    grad, out = grad.contiguous(), torch.empty_like(probs)
+    grad, out = grad.contiguous(), torch.empty_like(probs) if out is None else out
     classes = classes or probs.shape[-1]
     rows = probs.numel() // classes
-    _call("choreo_softmax_backward", grad, probs, rows, classes, out)
+    call("choreo_softmax_backward", grad, probs, rows, classes, out)
     return out
 
 
@@ -201,7 +199,7 @@ def gates(
 
     `statistics` are filled with the mean and 1 / deviation of every row, both (N,).
     """
-    _call("choreo_gates", x, weight, bias, deter, *deter.shape, *statistics, out)
+    call("choreo_gates", x, weight, bias, deter, *deter.shape, *statistics, out)
     return out
 
 
@@ -213,13 +211,28 @@ def gates_backward(
     deter: Tensor,
     statistics: Sequence[Tensor],
     sums: tuple[Tensor, Tensor] | None = None,
+    out: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of `gates` with respect to x and h.
+    """Gradients of `gates` with respect to x and h, in `out` where it is given.
 
     Those of weight and bias, where wanted, are added to `sums`.
     """
-    to_x, to_deter = torch.empty_like(x), torch.empty_like(deter)
+    to_x, to_deter = out or (torch.empty_like(x), torch.empty_like(deter))
     inputs = (grad.contiguous(), x, weight, bias, deter, *statistics)
     outputs = (to_x, to_deter, *(sums or (None, None)))
-    _call("choreo_gates_backward", *inputs, *deter.shape, *outputs)
+    call("choreo_gates_backward", *inputs, *deter.shape, *outputs)
     return to_x, to_deter
+
+
+def keep(
+    flags: Tensor, deter: Tensor, places: Tensor, out: tuple[Tensor, Tensor], none: int
+) -> None:
+    """Fill `out` with h (N, D) and places (N, V), but zeros and `none` where a flag (N,) is 0."""
+    rows, size = deter.shape
+    call("choreo_keep", flags, deter, places, rows, size, places.shape[1], none, *out)
+
+
+def add_kept(x: Tensor, flags: Tensor, kept: Tensor, out: Tensor) -> Tensor:
+    """Fill in and return out = x + flags * kept of rows (N, K) and flags (N,)."""
+    call("choreo_add_kept", x, flags, kept, *x.shape, out)
+    return out

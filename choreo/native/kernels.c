@@ -69,6 +69,52 @@ int choreo_threads(long threads) {
 #endif
 }
 
+// ---- Loops -------------------------------------------------------------------------------------
+
+enum { MOST = 16 };  // arguments of a kernel
+
+_Static_assert(sizeof(long) == sizeof(void *), "pointers travel as longs");
+
+typedef void Kernel(long, long, long, long, long, long, long, long, long, long, long, long, long,
+                    long, long, long);
+
+// Calls `calls` kernels, `times` over. Their arguments (calls, MOST), whole numbers and pointers
+// alike, go on by so much (calls, MOST) each time. Kernels take what they need of the sixteen and
+// leave the rest alone, as the calling conventions of x86-64 and Arm let them.
+void choreo_repeat(Kernel *const *kernels, long *restrict arguments, const long *restrict ways,
+                   long calls, long times) {
+    for (long t = 0; t < times; t++) {
+        for (long i = 0; i < calls; i++) {
+            const long *a = arguments + i * MOST;
+            kernels[i](a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11],
+                       a[12], a[13], a[14], a[15]);
+        }
+        for (long j = 0; j < calls * MOST; j++) arguments[j] += ways[j];
+    }
+}
+
+// ---- Products ----------------------------------------------------------------------------------
+
+typedef void Multiply(const char *, const char *, const long *, const long *, const long *,
+                      const float *, const float *, const long *, const float *, const long *,
+                      const float *, float *, const long *);
+
+// out (rows, columns) = a (rows, inner) b (inner, columns), plus c where there is one: a row for all
+// (c_row of 0) or one for each. `multiply` is a BLAS's sgemm, which thinks in columns; it reads
+// whole numbers of 32 or 64 bits from the same place. Factors have lines of so many numbers, which
+// are columns where they are `turned`.
+void choreo_multiply(Multiply *multiply, const float *a, long a_line, long a_turned, const float *b,
+                     long b_line, long b_turned, const float *c, long c_row, float *out, long rows,
+                     long columns, long inner) {
+    const float one = 1.0f, add = c ? 1.0f : 0.0f;
+    if (c && c != out)
+        for (long i = 0; i < rows; i++)
+            memcpy(out + i * columns, c + i * c_row, columns * sizeof(float));
+    if (rows && columns)
+        multiply(b_turned ? "T" : "N", a_turned ? "T" : "N", &columns, &rows, &inner, &one, b,
+                 &b_line, a, &a_line, &add, out, &columns);
+}
+
 // ---- Layers ------------------------------------------------------------------------------------
 
 // x = elu(x) for n numbers.
@@ -81,6 +127,12 @@ void choreo_elu(float *restrict x, long n) {
 void choreo_elu_backward(Input y, float *restrict grad, long n) {
     ON_THREADS(n > WORTH_A_THREAD,
         for (long i = 0; i < n; i++) grad[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f;);
+}
+
+// out += x for n numbers.
+void choreo_add(Input x, float *restrict out, long n) {
+    ON_THREADS(n > WORTH_A_THREAD,
+        for (long i = 0; i < n; i++) out[i] += x[i];);
 }
 
 // One row: y = elu(weight (x - m) s + bias).
@@ -257,7 +309,7 @@ static void replace_top(float *heap, long k, float value) {
     heap[at] = value;
 }
 
-enum { CHUNK = 64 };  // numbers looked at together: nearly all of them are too large
+enum { CHUNK = 16 };  // numbers looked at together: nearly all of them are too large
 
 // Shows every row of a tile of squared distances (rows, cols) to the heap of that row. `top` holds
 // the tops of the heaps: only what lies below one is looked at twice.
@@ -436,4 +488,26 @@ void choreo_gates_backward(Input grad, Input gates, Input weight, Input bias, In
             if (grad_weight) add_norm_gradients(d, x, 3 * size, m, s, grad_weight, grad_bias);
             norm_row_backward(x, weight, 3 * size, m, s, d);
         });
+}
+
+// ---- Where episodes begin ----------------------------------------------------------------------
+
+// h (rows, size) and places (rows, variables), but zeros and `none` where a flag (rows) is 0.
+void choreo_keep(Input flags, Input deter, const int32_t *restrict places, long rows, long size,
+                 long variables, long none, Output deter_out, int32_t *restrict places_out) {
+    for (long i = 0; i < rows; i++) {
+        for (long j = 0; j < size; j++) deter_out[i * size + j] = flags[i] * deter[i * size + j];
+        for (long v = 0; v < variables; v++) {
+            int32_t place = places[i * variables + v];
+            places_out[i * variables + v] = flags[i] == 0.0f ? (int32_t)none : place;
+        }
+    }
+}
+
+// out = x + flags * kept, of rows (rows, size) and flags (rows).
+void choreo_add_kept(Input x, Input flags, Input kept, long rows, long size, Output out) {
+    ON_THREADS(rows * size > WORTH_A_THREAD,
+        for (long i = 0; i < rows; i++)
+            for (long j = 0; j < size; j++)
+                out[i * size + j] = x[i * size + j] + flags[i] * kept[i * size + j];);
 }

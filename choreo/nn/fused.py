@@ -37,7 +37,10 @@ def flat(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """elu(weight [s, rest] + bias) of one-hot variables s: a table of `ones` rows and the rest."""
+    """elu(weight [s, rest] + bias) of one-hot variables s: a table of `ones` rows and the rest.
+
+    The bias is (U,), or (N, U) for N rows.
+    """
 
     table: Tensor
     weight: Tensor

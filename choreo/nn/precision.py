@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from choreo import native
+
 Precision = Literal["fp32", "bf16"]
 """Of large products."""
 
@@ -65,7 +67,10 @@ def convolve(
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """Product a b of two matrices, without gradient."""
     if not rounds(a, b):
+        if _by_kernel(out):
+            return native.multiply(a, b, out)  # pyright: ignore[reportArgumentType]
         return torch.mm(a, b, out=out)
+    native.not_a_kernel()
     out = a.new_empty(a.shape[0], b.shape[1]) if out is None else out
     return _rounded_product(a, b, out, Tensor.copy_)
 
@@ -76,11 +81,24 @@ def add_product(c: Tensor, a: Tensor, b: Tensor, out: Tensor | None = None) -> T
     `out` may be c itself.
     """
     if not rounds(a, b):
+        if _by_kernel(out):
+            return native.multiply(a, b, out, c)  # pyright: ignore[reportArgumentType]
         return torch.addmm(c, a, b, out=out)
+    native.not_a_kernel()
     out = a.new_empty(a.shape[0], b.shape[1]) if out is None else out
     if out is not c:
         out.copy_(c)
     return _rounded_product(a, b, out, Tensor.add_)
+
+
+def _by_kernel(out: Tensor | None) -> bool:
+    """Whether a product belongs to a loop that may go on without Python, see `native.repeat`."""
+    if not native.watched():
+        return False
+    if out is not None and native.routine() is not None:
+        return True
+    native.not_a_kernel()
+    return False
 
 
 def _rounded_product(

@@ -32,6 +32,12 @@ class Weights(NamedTuple):
     logit: Tensor
     logit_bias: Tensor
 
+    @property
+    def of_gates(self) -> tuple[Tensor, Tensor]:
+        """What the gates multiply the cell's input with, and h."""
+        size = len(self.stoch)
+        return self.gates[:, :size], self.gates[:, size:]
+
 
 def observe(
     action_part: Tensor, embed_part: Tensor, keep: Tensor, uniform: Tensor, weights: Weights
@@ -59,6 +65,79 @@ class _Steps(NamedTuple):
     rstd: Tensor  # (T, B)
     hidden: Tensor  # (T, B, E)
 
+    @staticmethod
+    def room(action_part: Tensor, embed_part: Tensor, w: Weights, variables: int) -> "_Steps":
+        """Tensors to fill in; what action and observation add is there."""
+        rows, new = action_part.shape[:2], action_part.new_empty
+        ones, size = len(w.logit), w.deter.shape[1]
+        return _Steps(
+            before=new(*rows, variables, dtype=torch.int32),
+            places=new(*rows, variables, dtype=torch.int32),
+            probs=new(*rows, ones),
+            deter_before=new(*rows, size),
+            deter=new(*rows, size),
+            input=action_part.clone(memory_format=torch.contiguous_format),
+            gates=new(*rows, 3 * size),
+            mean=new(rows),
+            rstd=new(rows),
+            hidden=embed_part.clone(memory_format=torch.contiguous_format),
+        )
+
+    def observe(self, t: int, w: Weights, table: Tensor, logit: Tensor, uniform: Tensor) -> None:
+        """From what was before: h, logits, which are overwritten, and s of step t."""
+        of_input, of_deter = w.of_gates
+        native.add_rows(self.input[t], self.before[t], table, activate=True)
+        add_product(w.gates_bias, self.input[t], of_input.T, self.gates[t])
+        add_product(self.gates[t], self.deter_before[t], of_deter.T, self.gates[t])
+        statistics, norm = (self.mean[t], self.rstd[t]), (w.norm, w.norm_bias)
+        native.gates(self.gates[t], *norm, self.deter_before[t], self.deter[t], statistics)
+        native.elu_(add_product(self.hidden[t], self.deter[t], w.deter.T, self.hidden[t]))
+        add_product(w.logit_bias, self.hidden[t], w.logit.T, logit)
+        native.pick(logit, uniform, self.probs[t], self.places[t])
+
+
+class _Gradients(NamedTuple):
+    """The gradients of all steps, and those that go back from step to step."""
+
+    logit: Tensor  # (T, B, V * C)
+    hidden: Tensor  # (T, B, E), before the ELU
+    gates: Tensor  # (T, B, 3 D)
+    input: Tensor  # (T, B, X), before the ELU
+    norm: tuple[Tensor, Tensor]  # (3 D,) each: of weight and bias of the LayerNorm
+    deter: Tensor  # (B, D) of the state of a step
+    stoch: Tensor  # (B, V * C)
+    before: Tensor  # (B, D) of h before
+    sample: Tensor  # (B, V * C): room for what comes through the sample
+
+    @staticmethod
+    def room(s: _Steps, w: Weights, deter: Tensor, stoch: Tensor, logit: Tensor) -> "_Gradients":
+        """From the gradients of the last state (B, ...) and of all logits."""
+        like = torch.empty_like
+        whole = logit.clone(), like(s.hidden), like(s.gates), like(s.input)
+        norm = torch.zeros_like(w.norm), torch.zeros_like(w.norm_bias)
+        return _Gradients(*whole, norm, deter.clone(), stoch.clone(), like(deter), like(stoch))
+
+    def back_to_input(self, t: int, s: _Steps, w: Weights) -> None:
+        """From the state of step t to h before and what the cell took beside it."""
+        classes = s.probs.shape[-1] // s.places.shape[-1]
+        native.softmax_backward(self.stoch, s.probs[t], classes, self.sample)
+        native.add_(self.logit[t], self.sample)
+        product(self.logit[t], w.logit, self.hidden[t])
+        native.elu_backward_(self.hidden[t], s.hidden[t])
+        add_product(self.deter, self.hidden[t], w.deter, self.deter)
+        inputs = self.deter, s.gates[t], w.norm, w.norm_bias, s.deter_before[t]
+        out, statistics = (self.gates[t], self.before), (s.mean[t], s.rstd[t])
+        native.gates_backward(*inputs, statistics, self.norm, out)
+        product(self.gates[t], w.of_gates[0], self.input[t])
+        native.elu_backward_(self.input[t], s.input[t])
+
+    def back_to_state(self, t: int, w: Weights, keep: Tensor, deter: Tensor, stoch: Tensor) -> None:
+        """From there to the state before; `deter` and `stoch` are what else it was used for."""
+        add_product(self.before, self.gates[t], w.of_gates[1], self.before)
+        native.add_kept(deter, keep, self.before, self.deter)
+        product(self.input[t], w.stoch, self.sample)
+        native.add_kept(stoch, keep, self.sample, self.stoch)
+
 
 class _Observe(torch.autograd.Function):
     @staticmethod
@@ -70,33 +149,21 @@ class _Observe(torch.autograd.Function):
         uniform: Tensor,
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        w, rows, new = Weights(*parameters), keep.shape[:2], keep.new_empty
-        ones, size = len(w.logit), w.deter.shape[1]
+        w = Weights(*parameters)
+        steps = _Steps.room(action_part, embed_part, w, uniform.shape[-1])
+        flags, logits = keep.squeeze(-1).contiguous(), torch.empty_like(steps.probs)
         table = torch.cat([w.stoch.T, w.stoch.new_zeros(1, len(w.stoch))])
-        steps = _Steps(
-            before=new(uniform.shape, dtype=torch.int32),
-            places=new(uniform.shape, dtype=torch.int32),
-            probs=new(*rows, ones),
-            deter_before=new(*rows, size),
-            deter=new(*rows, size),
-            input=action_part.clone(memory_format=torch.contiguous_format),
-            gates=new(*rows, 3 * size),
-            mean=new(rows),
-            rstd=new(rows),
-            hidden=embed_part.clone(memory_format=torch.contiguous_format),
-        )
-        logits = new(*rows, ones)
-        begins = keep == 0
-        for t in range(len(keep)):
-            if t == 0:
-                steps.before[0], steps.deter_before[0] = ones, 0.0
-            else:
-                torch.mul(steps.deter[t - 1], keep[t], out=steps.deter_before[t])
-                steps.before[t].copy_(steps.places[t - 1]).masked_fill_(begins[t], ones)
-            _step(t, steps, w, table)
-            add_product(w.logit_bias, steps.hidden[t], w.logit.T, logits[t])
-            native.pick(logits[t], uniform[t], steps.probs[t], steps.places[t])
-        ctx.save_for_backward(keep, *steps, *parameters)
+        ones = len(w.logit)
+
+        def step(t: int) -> None:
+            before = steps.deter_before[t], steps.before[t]
+            native.keep(flags[t], steps.deter[t - 1], steps.places[t - 1], before, ones)
+            steps.observe(t, w, table, logits[t], uniform[t])
+
+        steps.before[0], steps.deter_before[0] = ones, 0.0
+        steps.observe(0, w, table, logits[0], uniform[0])
+        native.repeat(step, range(1, len(keep)))
+        ctx.save_for_backward(flags, *steps, *parameters)
         stoch = torch.zeros_like(logits).scatter_(-1, steps.places.long(), 1.0)
         stoch.add_(logits, alpha=0)  # NaN goes on, so that it is found
         return steps.deter, stoch, logits
@@ -104,68 +171,31 @@ class _Observe(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        keep, *saved = ctx.saved_tensors
+        flags, *saved = ctx.saved_tensors
         kept = len(_Steps._fields)
         s, w = _Steps(*saved[:kept]), Weights(*saved[kept:])
-        of_input, of_deter = w.gates.split([len(w.stoch), w.deter.shape[1]], 1)
-        to_logit, to_hidden = torch.empty_like(s.probs), torch.empty_like(s.hidden)
-        to_gates, to_input = torch.empty_like(s.gates), torch.empty_like(s.input)
-        sums = torch.zeros_like(w.norm), torch.zeros_like(w.norm_bias)
-        to_deter, to_stoch = grads[0][-1], grads[1][-1]
-        classes = s.probs.shape[-1] // s.places.shape[-1]
-        for t in reversed(range(len(keep))):
-            sampled = native.softmax_backward(to_stoch, s.probs[t], classes)
-            torch.add(grads[2][t], sampled, out=to_logit[t])
-            product(to_logit[t], w.logit, to_hidden[t])
-            native.elu_backward_(to_hidden[t], s.hidden[t])
-            to_deter = add_product(to_deter, to_hidden[t], w.deter)
-            norm, statistics = (w.norm, w.norm_bias), (s.mean[t], s.rstd[t])
-            inputs = (to_deter, s.gates[t], *norm, s.deter_before[t], statistics, sums)
-            to_gates[t], before = native.gates_backward(*inputs)
-            product(to_gates[t], of_input, to_input[t])
-            native.elu_backward_(to_input[t], s.input[t])
-            if t > 0:
-                add_product(before, to_gates[t], of_deter, before)
-                to_deter = torch.addcmul(grads[0][t - 1], before, keep[t])
-                to_stoch = torch.addcmul(grads[1][t - 1], product(to_input[t], w.stoch), keep[t])
-        return (
-            to_input,
-            to_hidden,
-            None,
-            None,
-            *_of_weights(s, to_input, to_gates, sums, to_hidden, to_logit),
-        )
+        to_deter, to_stoch, to_logit = (g.contiguous() for g in grads)
+        at = _Gradients.room(s, w, to_deter[-1], to_stoch[-1], to_logit)
+
+        def step(t: int) -> None:
+            at.back_to_input(t, s, w)
+            at.back_to_state(t, w, flags[t], to_deter[t - 1], to_stoch[t - 1])
+
+        native.repeat(step, range(len(flags) - 1, 0, -1))
+        at.back_to_input(0, s, w)
+        return at.input, at.hidden, None, None, *_of_weights(s, at)
 
 
-def _step(t: int, steps: _Steps, w: Weights, table: Tensor) -> None:
-    """From what is there: h and the posterior's hidden layer of step t."""
-    size = len(w.stoch)
-    native.add_rows(steps.input[t], steps.before[t], table, activate=True)
-    add_product(w.gates_bias, steps.input[t], w.gates[:, :size].T, steps.gates[t])
-    add_product(steps.gates[t], steps.deter_before[t], w.gates[:, size:].T, steps.gates[t])
-    statistics, norm = (steps.mean[t], steps.rstd[t]), (w.norm, w.norm_bias)
-    before, deter = steps.deter_before[t], steps.deter[t]
-    native.gates(steps.gates[t], *norm, before, deter, statistics)
-    native.elu_(add_product(steps.hidden[t], deter, w.deter.T, steps.hidden[t]))
-
-
-def _of_weights(
-    s: _Steps,
-    to_input: Tensor,
-    to_gates: Tensor,
-    sums: tuple[Tensor, Tensor],
-    to_hidden: Tensor,
-    to_logit: Tensor,
-) -> Weights:
+def _of_weights(s: _Steps, at: _Gradients) -> Weights:
     """Gradients of the weights from those of what they made, over all steps."""
     ones = s.probs.shape[-1]
-    to_input, to_gates, to_hidden, to_logit = map(flat, (to_input, to_gates, to_hidden, to_logit))
+    to_input, to_gates, to_hidden, to_logit = map(flat, (at.input, at.gates, at.hidden, at.logit))
     return Weights(
         stoch=native.sum_rows(to_input, flat(s.before), ones + 1)[:ones].T,
         gates=product(to_gates.T, torch.cat([flat(s.input), flat(s.deter_before)], 1)),
         gates_bias=to_gates.sum(0),
-        norm=sums[0],
-        norm_bias=sums[1],
+        norm=at.norm[0],
+        norm_bias=at.norm[1],
         deter=product(to_hidden.T, flat(s.deter)),
         logit=product(to_logit.T, flat(s.hidden)),
         logit_bias=to_logit.sum(0),

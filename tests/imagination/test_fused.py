@@ -27,7 +27,7 @@ class Scene:
         config = ImaginationConfig(layers=layers, units=67)
         self.actor = ContinuousActor(self.rssm.feat_size + codes, 2, config)
         self.judge = MLP(self.rssm.feat_size, 1, layers, 9)
-        self.noise = Noise.draw(self.rssm, rows, 4, None)
+        self.noise = Noise.draw(self.rssm, rows, 6, None)
         index = torch.randint(classes, (rows, variables))
         stoch = torch.nn.functional.one_hot(index, classes).float()
         self.start = State(torch.randn(rows, 6), stoch, stoch)
@@ -39,8 +39,14 @@ class Scene:
         index = (dense(feat).sum(-1).abs().long() + step) % self.codes
         return one_hot(index, self.codes)
 
+    def policy(self) -> Policy:
+        """Under codes of each step; under one that stays where there is but one."""
+        if self.codes == 1:
+            return Policy(self.actor, code=torch.linspace(-1, 1, len(self.terminal)).unsqueeze(1))
+        return Policy(self.actor, self.choose if self.codes else None)
+
     def imagine(self) -> Trajectory:
-        policy = Policy(self.actor, self.choose if self.codes else None)
+        policy = self.policy()
         with frozen(self.rssm):
             return imagine(self.rssm, self.start, self.terminal, policy, self.noise, GAMMA)
 
@@ -54,11 +60,14 @@ class Scene:
 
 @needs_kernels
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 5), st.integers(1, 4), st.integers(2, 5), st.integers(1, 3), st.booleans())
+@given(
+    *(st.integers(1, 5), st.integers(1, 4), st.integers(2, 5), st.integers(1, 3)),
+    st.sampled_from([0, 1, CODES]),
+)
 def test_trajectories_and_gradients(
-    rows: int, variables: int, classes: int, layers: int, conditioned: bool
+    rows: int, variables: int, classes: int, layers: int, codes: int
 ) -> None:
-    scene = Scene(rows, variables, classes, layers, CODES * conditioned)
+    scene = Scene(rows, variables, classes, layers, codes)
     found = scene.imagine()
     assert isinstance(found.feat, Features)
     gradients = scene.gradients(found)
@@ -69,7 +78,7 @@ def test_trajectories_and_gradients(
     pairs = [(dense(found.feat), expected.feat), (found.deter, expected.deter)]
     pairs += [(found.action, expected.action), (found.weight, expected.weight)]
     pairs += list(zip(gradients, scene.gradients(expected), strict=True))
-    if conditioned:
+    if codes:
         assert found.choice is not None and expected.choice is not None
         assert not found.choice.requires_grad
         pairs.append((found.choice, expected.choice))
