@@ -1,7 +1,10 @@
 """Lambda-returns and the weights of imagined steps."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def lambda_return(
@@ -14,11 +17,30 @@ def lambda_return(
     """
     next_value = torch.cat([value[1:], bootstrap[None]])
     inputs = reward + discount * next_value * (1 - lambda_)
-    target, targets = bootstrap, []
-    for step in reversed(range(len(reward))):
-        target = inputs[step] + discount[step] * lambda_ * target
-        targets.append(target)
-    return torch.stack(targets[::-1])
+    return _FromTheLast.apply(inputs, discount * lambda_, bootstrap)  # pyright: ignore[reportReturnType]
+
+
+class _FromTheLast(torch.autograd.Function):
+    """x_t = a_t + w_t x_{t+1} of a and w (H, N) from x_H (N,): x (H, N), as one node of a graph."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, w: Tensor, last: Tensor) -> Tensor:
+        x = [last]
+        for a_t, w_t in zip(a.unbind()[::-1], w.unbind()[::-1], strict=True):
+            x.append(torch.addcmul(a_t, w_t, x[-1]))
+        ctx.save_for_backward(w, *x[:-1])
+        return torch.stack(x[:0:-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        w, *following = ctx.saved_tensors
+        to_a = [grads[0][0]]
+        for grad, w_t in zip(grads[0].unbind()[1:], w.unbind(), strict=False):
+            to_a.append(torch.addcmul(grad, w_t, to_a[-1]))
+        to_a, to_last = torch.stack(to_a), w[-1] * to_a[-1]
+        to_w = to_a * torch.stack(following[::-1]) if ctx.needs_input_grad[1] else None
+        return to_a, to_w, to_last
 
 
 def discount_weights(discount: Tensor) -> Tensor:

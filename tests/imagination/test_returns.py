@@ -33,6 +33,14 @@ def test_lambda_one_is_the_discounted_sum_and_lambda_zero_one_step() -> None:
     torch.testing.assert_close(one_step[:-1], reward[:-1] + 0.9 * value[1:])
 
 
+def test_gradients_of_all_that_goes_in() -> None:
+    """By finite differences, in double precision."""
+    torch.manual_seed(0)
+    rows = [torch.rand(4, 2, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    last = torch.rand(2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *x: lambda_return(*x, 0.9), (*rows, last))
+
+
 def test_what_follows_a_terminal_start_weighs_nothing() -> None:
     discount = torch.full((4, 2), 0.5)
     discount[0, 1] = 0.0
