@@ -41,10 +41,12 @@ def usable(*tensors: Tensor) -> bool:
 
     While a function is being compiled the plain versions are taken, which can be looked into.
     """
-    if torch.compiler.is_compiling():
+    if _plain or torch.compiler.is_compiling():
         return False
-    fit = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    return fit and not _plain and library() is not None
+    for tensor in tensors:  # a loop: this is asked before every kernel
+        if not tensor.is_cpu or tensor.dtype != torch.float32:
+            return False
+    return library() is not None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from choreo import native
 from choreo.nn import fused
 from choreo.nn.features import Features, Inputs
+from choreo.nn.gradient import apply
 from choreo.nn.precision import Linear
 
 RESERVED = frozenset((*dir(nn.ModuleDict), *dir(nn.ParameterDict)))
@@ -102,7 +103,7 @@ def one_hot_straight_through(logit: Tensor, uniform: Tensor) -> Tensor:
     Inverts the cumulative distribution at one uniform number per variable, (...). Source: paper
     section 2 (DreamerV2's straight-through estimator).
     """
-    return _StraightThroughSample.apply(logit, uniform)  # pyright: ignore[reportReturnType]
+    return apply(_StraightThroughSample, logit, uniform)
 
 
 def uniform_for(logit: Tensor, generator: torch.Generator | None = None) -> Tensor:
