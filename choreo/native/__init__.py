@@ -20,10 +20,13 @@ __all__ = [
     "add_rows",
     "elu_",
     "elu_backward_",
+    "few_rows",
     "gates",
     "gates_backward",
     "kl",
+    "layer",
     "library",
+    "mlp",
     "norm_elu",
     "norm_elu_backward_",
     "pick",
@@ -31,9 +34,13 @@ __all__ = [
     "sample",
     "show_tile",
     "softmax_backward",
+    "sparse_layer",
     "sum_rows",
     "usable",
 ]
+
+Argument = Tensor | int | ctypes.Array[Any] | None
+FEW_ROWS = 8  # with more, products that cut weights into blocks are faster
 
 
 def usable(*tensors: Tensor) -> bool:
@@ -64,13 +71,13 @@ _plain = False
 _functions: dict[str, Any] = {}  # kernels that have been called, with their types declared
 
 
-def _call(name: str, *arguments: Tensor | int | None) -> None:
-    """Call a kernel: tensors go as pointers to their data, integers as C longs, None as null."""
+def _call(name: str, *arguments: Argument) -> None:
+    """Call a kernel: integers go as C longs, None as null, all else as pointers to its data."""
     function = _functions.get(name) or _declared(name, arguments)
-    function(*[a if a is None or type(a) is int else a.data_ptr() for a in arguments])  # pyright: ignore
+    function(*[a.data_ptr() if isinstance(a, Tensor) else a for a in arguments])
 
 
-def _declared(name: str, arguments: Sequence[Tensor | int | None]) -> Any:
+def _declared(name: str, arguments: Sequence[Argument]) -> Any:
     kernels = library()
     assert kernels is not None, "ask `usable` first"
     function = kernels[name]
@@ -79,6 +86,42 @@ def _declared(name: str, arguments: Sequence[Tensor | int | None]) -> Any:
     ]
     function.restype = None
     return _functions.setdefault(name, function)
+
+
+def few_rows(x: Tensor, weight: Tensor) -> bool:
+    """Whether the three functions below are for this product: few rows, no gradient."""
+    few = x.numel() <= FEW_ROWS * weight.shape[1] and not torch.is_grad_enabled()
+    return few and weight.is_contiguous() and usable(x, weight)
+
+
+def layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Weight x + bias of rows x (..., inputs), (..., outputs)."""
+    outputs, inputs = weight.shape
+    out = x.new_empty(*x.shape[:-1], outputs)
+    _call("choreo_layer", x.contiguous(), x.numel() // inputs, inputs, weight, bias, outputs, out)
+    return out
+
+
+def sparse_layer(x: Tensor, table: Tensor, bias: Tensor) -> Tensor:
+    """The same of rows that are mostly zeros, from the weight transposed, (inputs, outputs)."""
+    inputs, outputs = table.shape
+    rows, out = x.numel() // inputs, x.new_empty(*x.shape[:-1], outputs)
+    _call("choreo_sparse_layer", x.contiguous(), rows, inputs, table, bias, outputs, out)
+    return out
+
+
+def mlp(x: Tensor, parameters: Sequence[Tensor], norm: bool) -> Tensor:
+    """Layers of [linear, LayerNorm if `norm`, elu] of rows x (..., inputs), (..., units).
+
+    `parameters` are weight and bias of every linear map and LayerNorm in turn.
+    """
+    units, inputs = parameters[0].shape
+    rows, layers = x.numel() // inputs, len(parameters) // (4 if norm else 2)
+    pointers = (ctypes.c_void_p * len(parameters))(*[p.data_ptr() for p in parameters])
+    between, out = x.new_empty(rows, units), x.new_empty(*x.shape[:-1], units)
+    shape = (rows, inputs, pointers, layers, int(norm), units)
+    _call("choreo_mlp", x.contiguous(), *shape, between, out)
+    return out
 
 
 def elu_(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from choreo import native
 from choreo.nn import elu, one_hot_straight_through
 from choreo.nn.gradient import apply
 from choreo.nn.precision import Linear, linear
+from choreo.nn.sparse import SparseLinear
 from choreo.world_model import fused
 
 
@@ -99,7 +100,7 @@ class RSSM(nn.Module):
         self.variables, self.classes = variables, classes
         self.feat_size = variables * classes + deter
         logits = variables * classes
-        self.input = Linear(logits + actions, hidden)
+        self.input = SparseLinear(logits + actions, hidden)
         self.cell = LayerNormGRU(hidden, deter)
         self.prior_hidden = Linear(deter, hidden)
         self.prior_logit = Linear(hidden, logits)
