@@ -148,8 +148,7 @@ class Agent(nn.Module):
         else:
             code = self._code(feat, policy, skill, sample, generator)
             distribution = self.skill_policy.actor(condition(feat, code))
-        action = distribution.sample(generator) if sample else distribution.mode()
-        return action.clamp(-1, 1)
+        return distribution.sample(generator) if sample else distribution.mode()
 
     def _explores_by_chance(self) -> bool:
         return self.intrinsic is not None and self.intrinsic.acts_randomly

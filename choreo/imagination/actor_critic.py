@@ -42,7 +42,7 @@ class ContinuousActor(nn.Module):
 
     def __init__(self, inputs: int, actions: int, config: ImaginationConfig) -> None:
         super().__init__()
-        self.trunk = MLP(inputs, None, config.layers, config.units)
+        self.trunk = MLP(inputs, None, config.layers, config.units, sparse=True)
         self.mean = Linear(config.units, actions)
         self.std = Linear(config.units, actions)
         self.min_std = config.min_std
@@ -57,7 +57,7 @@ class CodeActor(nn.Module):
 
     def __init__(self, inputs: int, codes: int, config: ImaginationConfig) -> None:
         super().__init__()
-        self.logit = MLP(inputs, codes, config.layers, config.units)
+        self.logit = MLP(inputs, codes, config.layers, config.units, sparse=True)
 
     def forward(self, x: Inputs) -> OneHot:
         return OneHot(self.logit(x))

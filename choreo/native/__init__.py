@@ -4,6 +4,7 @@ Each function takes contiguous float32 CPU tensors and belongs to one place of t
 holds the plain version; `usable` says whether the native one may be taken.
 """
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,11 +23,14 @@ __all__ = [
     "add_rows",
     "elu_",
     "elu_backward_",
+    "few_rows",
     "gates",
     "gates_backward",
     "keep",
     "kl",
+    "layer",
     "library",
+    "mlp",
     "multiply",
     "norm_elu",
     "norm_elu_backward_",
@@ -38,10 +42,13 @@ __all__ = [
     "sample",
     "show_tile",
     "softmax_backward",
+    "sparse_layer",
     "sum_rows",
     "usable",
     "watched",
 ]
+
+FEW_ROWS = 8  # with more, products that cut weights into blocks are faster
 
 
 def usable(*tensors: Tensor) -> bool:
@@ -49,10 +56,12 @@ def usable(*tensors: Tensor) -> bool:
 
     While a function is being compiled the plain versions are taken, which can be looked into.
     """
-    if torch.compiler.is_compiling():
+    if _plain or torch.compiler.is_compiling():
         return False
-    fit = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    return fit and not _plain and library() is not None
+    for tensor in tensors:  # a loop: this is asked before every kernel
+        if not tensor.is_cpu or tensor.dtype != torch.float32:
+            return False
+    return library() is not None
 
 
 @contextmanager
@@ -67,6 +76,42 @@ def plain() -> Iterator[None]:
 
 
 _plain = False
+
+
+def few_rows(x: Tensor, weight: Tensor) -> bool:
+    """Whether the three functions below are for this product: few rows, no gradient."""
+    few = x.numel() <= FEW_ROWS * weight.shape[1] and not torch.is_grad_enabled()
+    return few and weight.is_contiguous() and usable(x, weight)
+
+
+def layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Weight x + bias of rows x (..., inputs), (..., outputs)."""
+    outputs, inputs = weight.shape
+    out = x.new_empty(*x.shape[:-1], outputs)
+    call("choreo_layer", x.contiguous(), x.numel() // inputs, inputs, weight, bias, outputs, out)
+    return out
+
+
+def sparse_layer(x: Tensor, table: Tensor, bias: Tensor) -> Tensor:
+    """The same of rows that are mostly zeros, from the weight transposed, (inputs, outputs)."""
+    inputs, outputs = table.shape
+    rows, out = x.numel() // inputs, x.new_empty(*x.shape[:-1], outputs)
+    call("choreo_sparse_layer", x.contiguous(), rows, inputs, table, bias, outputs, out)
+    return out
+
+
+def mlp(x: Tensor, parameters: Sequence[Tensor], norm: bool) -> Tensor:
+    """Layers of [linear, LayerNorm if `norm`, elu] of rows x (..., inputs), (..., units).
+
+    `parameters` are weight and bias of every linear map and LayerNorm in turn.
+    """
+    units, inputs = parameters[0].shape
+    rows, layers = x.numel() // inputs, len(parameters) // (4 if norm else 2)
+    pointers = (ctypes.c_void_p * len(parameters))(*[p.data_ptr() for p in parameters])
+    between, out = x.new_empty(rows, units), x.new_empty(*x.shape[:-1], units)
+    shape = (rows, inputs, pointers, layers, int(norm), units)
+    call("choreo_mlp", x.contiguous(), *shape, between, out)
+    return out
 
 
 def elu_(x: Tensor) -> Tensor:

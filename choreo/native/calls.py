@@ -17,7 +17,7 @@ from torch import Tensor
 from choreo.native.build import library
 
 MOST = 16  # arguments of a kernel, as in kernels.c
-Argument = Tensor | int | None
+Argument = Tensor | int | ctypes.Array[Any] | None
 Call = tuple[Any, Sequence[Argument]]
 
 
@@ -38,9 +38,9 @@ _functions: dict[str, Any] = {}  # kernels that have been called, with their typ
 
 
 def call(name: str, *arguments: Argument) -> None:
-    """Call a kernel: tensors go as pointers to their data, integers as C longs, None as null."""
+    """Call a kernel: integers go as C longs, None as null, all else as pointers to its data."""
     function = _functions.get(name) or _declared(name, arguments)
-    function(*[a if a is None or type(a) is int else a.data_ptr() for a in arguments])  # pyright: ignore
+    function(*[a.data_ptr() if isinstance(a, Tensor) else a for a in arguments])
     if _watching.by is not None:
         _watching.by.calls.append((function, arguments))
 

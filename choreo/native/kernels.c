@@ -511,3 +511,95 @@ void choreo_add_kept(Input x, Input flags, Input kept, long rows, long size, Out
             for (long j = 0; j < size; j++)
                 out[i * size + j] = x[i * size + j] + flags[i] * kept[i * size + j];);
 }
+
+// ---- Products with few rows --------------------------------------------------------------------
+
+// One output of rows x (rows, ins): their products with one row of the weight, a look at which four
+// of them share.
+static inline void one_output(Input x, long rows, long ins, Input weight, float bias, long outs,
+                              Output y) {
+    long i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        Input a = x + i * ins, b = a + ins, c = b + ins, d = c + ins;
+        float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        for (long j = 0; j < ins; j++) {
+            sums[0] += a[j] * weight[j], sums[1] += b[j] * weight[j];
+            sums[2] += c[j] * weight[j], sums[3] += d[j] * weight[j];
+        }
+        for (long k = 0; k < 4; k++) y[(i + k) * outs] = sums[k] + bias;
+    }
+    for (; i < rows; i++) {
+        float sum = 0.0f;
+        for (long j = 0; j < ins; j++) sum += x[i * ins + j] * weight[j];
+        y[i * outs] = sum + bias;
+    }
+}
+
+// Four outputs of four rows x (4, ins), where these are too long to stay in the nearest cache.
+static inline void four_outputs(Input x, long ins, Input weight, Input bias, long outs, Output y) {
+    Vector sums[4][4] = {0};
+    long whole = ins / 16 * 16;
+    for (long j = 0; j < whole; j += 16)
+        for (int i = 0; i < 4; i++)
+            for (int k = 0; k < 4; k++)
+                sums[i][k] += *(const Vector *)(x + i * ins + j) *
+                              *(const Vector *)(weight + k * ins + j);
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 4; k++) {
+            float sum = bias[k];
+            for (int j = 0; j < 16; j++) sum += sums[i][k][j];
+            for (long j = whole; j < ins; j++) sum += x[i * ins + j] * weight[k * ins + j];
+            y[i * outs + k] = sum;
+        }
+}
+
+enum { LONG_ROW = 2048 };  // numbers of which four rows fill that cache
+
+// y (rows, outs) = weight (outs, ins) x + bias for few rows x (rows, ins). What takes time is to
+// read the weight, and memory gives it fastest when it is read from front to back.
+void choreo_layer(Input x, long rows, long ins, Input weight, Input bias, long outs, Output y) {
+    long in_fours = ins > LONG_ROW && outs % 4 == 0 ? rows / 4 * 4 : 0;
+    ON_THREADS(rows * ins * outs > WORTH_A_THREAD,
+        for (long k = 0; k < outs; k += in_fours ? 4 : 1) {
+            for (long i = 0; i < in_fours; i += 4)
+                four_outputs(x + i * ins, ins, weight + k * ins, bias + k, outs, y + i * outs + k);
+            for (long l = k; l < k + (in_fours ? 4 : 1); l++)
+                one_output(x + in_fours * ins, rows - in_fours, ins, weight + l * ins, bias[l],
+                           outs, y + in_fours * outs + l);
+        });
+}
+
+// The same for rows x that are mostly zeros, from a table (ins, outs) that is the weight transposed:
+// of it only the rows are read that a number of x belongs to.
+void choreo_sparse_layer(Input x, long rows, long ins, Input table, Input bias, long outs,
+                         Output y) {
+    for (long i = 0; i < rows; i++) {
+        float *restrict out = y + i * outs;
+        memcpy(out, bias, outs * sizeof(float));
+        for (long j = 0; j < ins; j++) {
+            float number = x[i * ins + j];
+            if (number == 0.0f) continue;
+            for (long k = 0; k < outs; k++) out[k] += number * table[j * outs + k];
+        }
+    }
+}
+
+// `layers` times [linear, LayerNorm if `norm`, elu] of few rows x (rows, ins). `parameters` are the
+// weight and bias of every linear map, each pair followed by that of its LayerNorm. The result is y
+// (rows, units); `linear` (rows, units) is room for what lies between.
+void choreo_mlp(const float *x, long rows, long ins, const float *const *parameters, long layers,
+                long norm, long units, float *linear, float *y) {
+    for (long layer = 0; layer < layers; layer++, parameters += norm ? 4 : 2) {
+        choreo_layer(x, rows, ins, parameters[0], parameters[1], units, linear);
+        for (long i = 0; i < rows * units; i += units) {
+            float mean, rstd;
+            if (norm) {
+                statistics_of_row(linear + i, units, &mean, &rstd);
+                norm_elu_row(linear + i, parameters[2], parameters[3], units, mean, rstd, y + i);
+            } else {
+                for (long j = i; j < i + units; j++) y[j] = elu(linear[j]);
+            }
+        }
+        x = y, ins = units;
+    }
+}

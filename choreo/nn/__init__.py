@@ -2,7 +2,7 @@
 
 from choreo.nn.distributions import OneHot, TruncatedNormal, gaussian_log_prob
 from choreo.nn.features import Features, Inputs, condition, dense
-from choreo.nn.layers import MLP, module_name, one_hot_straight_through, uniform_for
+from choreo.nn.layers import MLP, elu, module_name, one_hot_straight_through, uniform_for
 from choreo.nn.normalize import RunningMagnitude
 from choreo.nn.optim import Optimizer, OptimizerConfig, frozen
 
@@ -17,6 +17,7 @@ __all__ = [
     "TruncatedNormal",
     "condition",
     "dense",
+    "elu",
     "frozen",
     "gaussian_log_prob",
     "module_name",

@@ -43,7 +43,8 @@ class TruncatedNormal:
         Clamped to +-(1 - 1e-6) with the gradient of the identity.
         """
         raw = self.mean + self.std * noise
-        return raw + (raw.clamp(-1 + 1e-6, 1 - 1e-6) - raw).detach()
+        clamped = raw.clamp(-1 + 1e-6, 1 - 1e-6)
+        return raw + (clamped - raw).detach() if torch.is_grad_enabled() else clamped
 
     def mode(self) -> Tensor:
         """The mean, (..., actions)."""

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from choreo import native
 from choreo.nn.features import Features
+from choreo.nn.gradient import apply
 from choreo.nn.precision import add_product, product
 
 Layer = tuple[Tensor, Tensor]
@@ -135,12 +136,12 @@ class _FusedMLP(torch.autograd.Function):
 
 def elu(x: Tensor) -> Tensor:
     """ELU that overwrites x."""
-    return _Elu.apply(x)  # pyright: ignore[reportReturnType]
+    return apply(_Elu, x)
 
 
 def norm_elu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """elu(LayerNorm(x)) of x (..., U)."""
-    return _NormElu.apply(x, weight, bias)  # pyright: ignore[reportReturnType]
+    return apply(_NormElu, x, weight, bias)
 
 
 class _Elu(torch.autograd.Function):

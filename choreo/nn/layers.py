@@ -11,7 +11,9 @@ from torch.autograd.function import once_differentiable
 from choreo import native
 from choreo.nn import fused
 from choreo.nn.features import Features, Inputs
-from choreo.nn.precision import Linear
+from choreo.nn.gradient import apply
+from choreo.nn.precision import Linear, few_rows
+from choreo.nn.sparse import SparseLinear
 
 RESERVED = frozenset((*dir(nn.ModuleDict), *dir(nn.ParameterDict)))
 """Names that these containers have for themselves."""
@@ -20,15 +22,23 @@ RESERVED = frozenset((*dir(nn.ModuleDict), *dir(nn.ParameterDict)))
 class MLP(nn.Module):
     """`layers` times [linear, (LayerNorm), ELU], then a linear map to `outputs` when it is given.
 
-    Maps (..., inputs) to (..., outputs or units). Source: authors' code (LayerNorm eps 1e-5).
+    Maps (..., inputs) to (..., outputs or units); `sparse` is said of inputs that are mostly zeros.
+    Source: authors' code (LayerNorm eps 1e-5).
     """
 
     def __init__(
-        self, inputs: int, outputs: int | None, layers: int, units: int, norm: bool = False
+        self,
+        inputs: int,
+        outputs: int | None,
+        layers: int,
+        units: int,
+        norm: bool = False,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
         sizes = [inputs] + [units] * layers
-        self.linears = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
+        kinds = [SparseLinear if sparse else Linear] + [Linear] * layers
+        self.linears = nn.ModuleList(kind(a, b) for kind, (a, b) in zip(kinds, pairwise(sizes)))
         self.norms = nn.ModuleList(nn.LayerNorm(units) for _ in range(layers) if norm)
         self.output = Linear(sizes[-1], outputs) if outputs is not None else None
         self.outputs = outputs if outputs is not None else sizes[-1]
@@ -36,6 +46,9 @@ class MLP(nn.Module):
     def hidden(self, x: Tensor) -> Tensor:
         """Return the last hidden activation, (..., units)."""
         for index, linear in enumerate(self.linears):
+            weight = cast(Tensor, linear.weight)
+            if few_rows(x, weight) and not isinstance(linear, SparseLinear):
+                return native.mlp(x, self._parameters_from(index), bool(self.norms))
             x = linear(x)
             if self.norms:
                 norm = self.norms[index]
@@ -44,6 +57,12 @@ class MLP(nn.Module):
             else:
                 x = elu(x)
         return x
+
+    def _parameters_from(self, first: int) -> list[Any]:
+        """Weight and bias of all linear maps and norms from this hidden layer on."""
+        parts = [self.linears, self.norms] if self.norms else [self.linears]
+        layers = list(zip(*parts, strict=True))[first:]
+        return [p for layer in layers for part in layer for p in (part.weight, part.bias)]
 
     def forward(self, x: Inputs) -> Tensor:
         if isinstance(x, Features):
@@ -102,7 +121,7 @@ def one_hot_straight_through(logit: Tensor, uniform: Tensor) -> Tensor:
     Inverts the cumulative distribution at one uniform number per variable, (...). Source: paper
     section 2 (DreamerV2's straight-through estimator).
     """
-    return _StraightThroughSample.apply(logit, uniform)  # pyright: ignore[reportReturnType]
+    return apply(_StraightThroughSample, logit, uniform)
 
 
 def uniform_for(logit: Tensor, generator: torch.Generator | None = None) -> Tensor:

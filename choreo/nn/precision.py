@@ -40,11 +40,18 @@ def rounds(a: Tensor, b: Tensor) -> bool:
     return _bf16 and a.numel() * b.numel() >= LARGE * a.shape[-1]
 
 
+def few_rows(x: Tensor, weight: Tensor) -> bool:
+    """Whether the kernels for few rows take the product of x (..., inputs) and a layer's weight."""
+    return not rounds(x, weight) and native.few_rows(x, weight)
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weight x + bias of x (..., inputs), (..., outputs), as `torch.nn.functional.linear`."""
     if rounds(x, weight):
         y = F.linear(x.bfloat16(), weight.bfloat16()).float()
         return y if bias is None else y + bias
+    if bias is not None and few_rows(x, weight):
+        return native.layer(x, weight, bias)
     return F.linear(x, weight, bias)
 
 

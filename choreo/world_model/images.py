@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from choreo.envs.spaces import ArraySpec, check_image_size
 from choreo.errors import UsageError
+from choreo.nn.kept import Kept
+from choreo.nn.layers import elu
 from choreo.nn.precision import linear
 
 ENCODER_KERNEL = 4
@@ -105,27 +107,20 @@ class FewImages:
 
     def __init__(self, layers: nn.ModuleList) -> None:
         self._layers = layers
-        self._seen: list[tuple[int, int]] = []
-        self._weights: list[tuple[Tensor, Tensor]] = []
+        self._ordered = Kept(_ordered)
 
     def __call__(self, image: Tensor) -> Tensor:
         """Scaled images (N, C, S, S) to the last layer's pixels (N, O, S', S')."""
         x = image.permute(0, 2, 3, 1)  # a pixel's channels side by side
-        for weight, bias in self._ordered():
-            x = F.elu_(F.linear(_patches(x.contiguous()), weight, bias))
+        for weight, bias in self._ordered(*self._layers.parameters()):
+            x = elu(linear(_patches(x.contiguous()), weight, bias))
         return x.permute(0, 3, 1, 2)
 
-    def _ordered(self) -> list[tuple[Tensor, Tensor]]:
-        """Weights (O, 16 I) in the order of a patch, and biases."""
-        parameters = [parameter.detach() for parameter in self._layers.parameters()]
-        seen = [(parameter.data_ptr(), parameter._version) for parameter in parameters]
-        if seen != self._seen:
-            self._weights = [
-                (weight.permute(0, 2, 3, 1).flatten(1), bias)
-                for weight, bias in in_pairs(parameters)
-            ]
-            self._seen = seen
-        return self._weights
+
+def _ordered(*parameters: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Weights (O, 16 I) in the order of a patch, and biases."""
+    pairs = in_pairs(parameters)
+    return [(weight.permute(0, 2, 3, 1).flatten(1), bias) for weight, bias in pairs]
 
 
 def _patches(x: Tensor) -> Tensor:

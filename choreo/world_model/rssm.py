@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from choreo import native
-from choreo.nn import one_hot_straight_through
+from choreo.nn import elu, one_hot_straight_through
+from choreo.nn.gradient import apply
 from choreo.nn.precision import Linear, linear
+from choreo.nn.sparse import SparseLinear
 from choreo.world_model import fused
 
 
@@ -59,7 +61,7 @@ class LayerNormGRU(nn.Module):
         gates = self.linear(torch.cat([x, deter], -1))
         if native.usable(gates):
             weight, bias = self.norm.weight, self.norm.bias
-            return _NativeGates.apply(gates, weight, bias, deter)  # pyright: ignore[reportReturnType]
+            return apply(_NativeGates, gates, weight, bias, deter)
         reset, candidate, update = self.norm(gates).chunk(3, -1)
         candidate = torch.tanh(torch.sigmoid(reset) * candidate)
         update = torch.sigmoid(update - 1)
@@ -98,7 +100,7 @@ class RSSM(nn.Module):
         self.variables, self.classes = variables, classes
         self.feat_size = variables * classes + deter
         logits = variables * classes
-        self.input = Linear(logits + actions, hidden)
+        self.input = SparseLinear(logits + actions, hidden)
         self.cell = LayerNormGRU(hidden, deter)
         self.prior_hidden = Linear(deter, hidden)
         self.prior_logit = Linear(hidden, logits)
@@ -146,10 +148,12 @@ class RSSM(nn.Module):
         Rows with `is_first` (N,) start an episode: their previous state and action become zero.
         """
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
-        action_part, embed_part = self._action_part(action * keep), self._embed_part(embed)
-        weights = self._recurrent_weights()
+        inputs = torch.cat([state.stoch.flatten(-2), action], -1) * keep
+        deter = self.cell(elu(self.input(inputs)), state.deter * keep)
+        hidden = elu(self.posterior_hidden(torch.cat([deter, embed], -1)))
+        logit = self.posterior_logit(hidden).unflatten(-1, (self.variables, self.classes))
         uniform = self._uniform((len(action),), generator)
-        return self._observe_step(state, action_part, embed_part, keep, weights, uniform)
+        return State(deter, one_hot_straight_through(logit, uniform), logit)
 
     def observe(
         self,

@@ -261,3 +261,52 @@ def test_what_is_too_large_to_have_a_variance_is_no_number() -> None:
     x = torch.tensor([[1e30, -1e30, 1.0], [1.0, 2.0, 3.0]])
     y, _ = native.norm_elu(x, torch.ones(3), torch.zeros(3))
     assert y[0].isnan().all() and y[1].isfinite().all()
+
+
+rows_and_sizes = given(
+    st.integers(0, 9), st.sampled_from([1, 15, 16, 70, 2049, 2100]), st.sampled_from([1, 4, 7, 64])
+)
+
+
+@few
+@rows_and_sizes
+def test_a_layer_on_few_rows(rows: int, inputs: int, outputs: int) -> None:
+    x, weight, bias = numbers(rows, inputs), numbers(outputs, inputs), numbers(outputs)
+    expected = F.linear(x.double(), weight.double(), bias.double()).float()
+    assert_close(native.layer(x, weight, bias), expected, atol=2e-4, rtol=1e-5)
+    x *= numbers(rows, inputs, scale=2) > 1
+    expected = F.linear(x.double(), weight.double(), bias.double()).float()
+    table = weight.T.contiguous()
+    assert_close(native.sparse_layer(x, table, bias), expected, atol=2e-4, rtol=1e-5)
+
+
+def test_a_large_layer_is_shared_out_among_threads() -> None:
+    x, weight, bias = numbers(6, 2100), numbers(300, 2100), numbers(300)
+    with threads(2):
+        found = native.layer(x, weight, bias)
+    assert_close(found, F.linear(x, weight, bias), atol=2e-4, rtol=1e-5)
+
+
+def test_a_layer_passes_on_what_is_not_a_number() -> None:
+    x, weight, bias = torch.zeros(3, 20), numbers(5, 20), numbers(5)
+    x[1, 3] = NAN
+    for y in (native.layer(x, weight, bias), native.sparse_layer(x, weight.T.contiguous(), bias)):
+        assert y.isnan().all(1).tolist() == [False, True, False]
+
+
+@few
+@given(st.integers(1, 9), st.integers(1, 3), st.integers(8, 80), st.booleans())
+def test_layers_on_few_rows(rows: int, layers: int, units: int, norm: bool) -> None:
+    x, parameters = numbers(1, rows, 5), []
+    expected = x
+    for layer in range(layers):
+        weight, bias = numbers(units, expected.shape[-1]), numbers(units, scale=layer + 1)
+        expected = F.linear(expected, weight, bias)
+        parameters += [weight, bias]
+        if norm:
+            scales = numbers(units, scale=0.5), numbers(units, scale=2)
+            expected = F.layer_norm(expected, (units,), *scales)
+            parameters += scales
+        expected = F.elu(expected)
+    found = native.mlp(x, parameters, norm)
+    assert_close(found, expected, atol=1e-3, rtol=1e-3)
