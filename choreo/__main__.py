@@ -1,13 +1,37 @@
 """`python -m choreo` is the `choreo` command."""
 
+import os
+import select
 import sys
+
+READER_LEFT = 141  # as a shell reports a program that SIGPIPE ended
 
 
 def main() -> int:
     """Run the command line and return its exit code; the program `choreo` starts here."""
     from choreo.cli import main as run_command
 
-    return run_command()
+    try:
+        try:
+            return run_command()
+        finally:
+            if sys.stdout is not None:  # `>&-` closes it
+                sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return READER_LEFT
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of the output has gone, as in `choreo ... | head`; then it is dropped."""
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -52,3 +55,14 @@ def test_without_a_command_all_are_listed(
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(["--version"], capsys) == f"choreo {__version__}"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["pretrain", "--help"]])
+def test_a_reader_that_leaves_early_is_no_error(arguments: list[str]) -> None:
+    """As in `choreo pretrain --help | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "choreo", *arguments]
+    run = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (141, "")
