@@ -15,8 +15,9 @@ def lambda_return(
     next_value = torch.cat([value[1:], bootstrap[None]])
     inputs = reward + discount * next_value * (1 - lambda_)
     target, targets = bootstrap, []
-    for step in reversed(range(len(reward))):
-        target = inputs[step] + discount[step] * lambda_ * target
+    steps = zip(inputs.unbind(), (discount * lambda_).unbind(), strict=True)
+    for now, later in reversed(list(steps)):
+        target = torch.addcmul(now, later, target)
         targets.append(target)
     return torch.stack(targets[::-1])
 

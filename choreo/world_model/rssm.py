@@ -3,8 +3,9 @@
 Shapes: B sequences, T steps, N parallel states, D deterministic size, V variables of C classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch.autograd.function import once_differentiable
 from choreo import native
 from choreo.nn import one_hot_straight_through
 from choreo.nn.precision import Linear, linear
+from choreo.nn.steps import stepped
 from choreo.world_model import fused
 
 
@@ -56,7 +58,10 @@ class LayerNormGRU(nn.Module):
 
     def forward(self, x: Tensor, deter: Tensor) -> Tensor:
         """Map input (N, inputs) and h (N, D) to the next h (N, D)."""
-        gates = self.linear(torch.cat([x, deter], -1))
+        return self.update(self.linear(torch.cat([x, deter], -1)), deter)
+
+    def update(self, gates: Tensor, deter: Tensor) -> Tensor:
+        """The same from what the linear map makes of both, (N, 3 D)."""
         if native.usable(gates):
             weight, bias = self.norm.weight, self.norm.bias
             return _NativeGates.apply(gates, weight, bias, deter)  # pyright: ignore[reportReturnType]
@@ -147,9 +152,15 @@ class RSSM(nn.Module):
         """
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         action_part, embed_part = self._action_part(action * keep), self._embed_part(embed)
-        weights = self._recurrent_weights()
+        of_stoch, of_deter = self._recurrent_weights()
+        maps = _Maps(
+            input=lambda stoch: linear(stoch, of_stoch) + action_part,
+            gates=self.cell.linear,
+            hidden=lambda deter: linear(deter, of_deter) + embed_part,
+            logit=self.posterior_logit,
+        )
         uniform = self._uniform((len(action),), generator)
-        return self._observe_step(state, action_part, embed_part, keep, weights, uniform)
+        return self._observe_step(state, keep, maps, uniform)
 
     def observe(
         self,
@@ -178,11 +189,17 @@ class RSSM(nn.Module):
         self, action_part: Tensor, embed_part: Tensor, keep: Tensor, uniform: Tensor
     ) -> State:
         """Every step by autograd; inputs (T, B, ...), states (B, T, ...)."""
-        weights, states = self._recurrent_weights(), []
-        state = self.initial(keep.shape[1])
-        for inputs in zip(action_part, embed_part, keep, uniform, strict=True):
-            action_t, embed_t, keep_t, uniform_t = inputs
-            state = self._observe_step(state, action_t, embed_t, keep_t, weights, uniform_t)
+        of_stoch, of_deter = self._recurrent_weights()
+        gates, logit = self.cell.linear, self.posterior_logit
+        maps = _Maps(
+            input=stepped(of_stoch, action_part),
+            gates=stepped(gates.weight, gates.bias.expand(*keep.shape[:2], -1)),
+            hidden=stepped(of_deter, embed_part),
+            logit=stepped(logit.weight, logit.bias.expand(*keep.shape[:2], -1)),
+        )
+        state, states = self.initial(keep.shape[1]), []
+        for keep_t, uniform_t in zip(keep, uniform, strict=True):
+            state = self._observe_step(state, keep_t, maps, uniform_t)
             states.append(state)
         return stack_states(states, 1)
 
@@ -201,18 +218,12 @@ class RSSM(nn.Module):
         shape = (self.variables, self.classes)
         return State(deter, stoch.unflatten(-1, shape), logits.unflatten(-1, shape))
 
-    def _observe_step(
-        self,
-        state: State,
-        action_part: Tensor,
-        embed_part: Tensor,
-        keep: Tensor,
-        weights: tuple[Tensor, Tensor],
-        uniform: Tensor,
-    ) -> State:
-        hidden = linear(state.stoch.flatten(-2) * keep, weights[0]) + action_part
-        deter = self.cell(F.elu_(hidden), state.deter * keep)
-        logit = self._posterior_logits(deter, embed_part, weights[1])
+    def _observe_step(self, state: State, keep: Tensor, maps: "_Maps", uniform: Tensor) -> State:
+        before = state.deter * keep
+        x = F.elu_(maps.input(state.stoch.flatten(-2) * keep))
+        deter = self.cell.update(maps.gates(torch.cat([x, before], -1)), before)
+        logit = maps.logit(F.elu_(maps.hidden(deter)))
+        logit = logit.unflatten(-1, (self.variables, self.classes))
         return State(deter, one_hot_straight_through(logit, uniform), logit)
 
     # A linear map of [x, y] is the sum of a map of x and a map of y: the parts that do not depend
@@ -230,9 +241,14 @@ class RSSM(nn.Module):
         logits = self.variables * self.classes
         return self.input.weight[:, :logits], self.posterior_hidden.weight[:, : self.deter]
 
-    def _posterior_logits(self, deter: Tensor, embed_part: Tensor, weight: Tensor) -> Tensor:
-        logit = self.posterior_logit(F.elu_(linear(deter, weight) + embed_part))
-        return logit.unflatten(-1, (self.variables, self.classes))
+
+class _Maps(NamedTuple):
+    """The linear maps of a step of the posterior, with what observation and action add."""
+
+    input: Callable[[Tensor], Tensor]  # of s, to the cell's input
+    gates: Callable[[Tensor], Tensor]  # of that input and h
+    hidden: Callable[[Tensor], Tensor]  # of the new h, to the posterior's hidden layer
+    logit: Callable[[Tensor], Tensor]
 
 
 def stack_states(states: list[State], dim: int) -> State:
