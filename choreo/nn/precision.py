@@ -41,8 +41,8 @@ def rounds(a: Tensor, b: Tensor) -> bool:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weight x + bias of x (..., inputs), (..., outputs), as `torch.nn.functional.linear`."""
     if rounds(x, weight):
-        y = F.linear(x.bfloat16(), weight.bfloat16()).float()
-        return y if bias is None else y + bias
+        y = F.linear(x.bfloat16(), weight.bfloat16())
+        return y.float() if bias is None else y + bias  # a sum in fp32
     return F.linear(x, weight, bias)
 
 

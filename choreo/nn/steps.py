@@ -7,29 +7,34 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from choreo.nn.precision import linear, product
+from choreo.nn.precision import linear, product, rounds
+
+Map = Callable[[Tensor], Tensor]
 
 
-def stepped(weight: Tensor, parts: Tensor) -> Callable[[Tensor], Tensor]:
+def stepped(weight: Tensor, parts: Tensor) -> Map:
     """What maps x (N, inputs) of one step after the other to weight x + its part, (N, outputs).
 
     `parts` (T, N, outputs) is what is added in each of the T steps, the bias for one. Only for so
     many steps, and all of them.
     """
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        each = iter(parts.unbind())
+        return lambda x: linear(x, weight) + next(each)
     inputs: list[Tensor] = []
-    own = weight
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        parts = _Gather.apply(parts, weight, inputs)  # pyright: ignore[reportAssignmentType]
-        own = weight.detach()
-    left = iter(parts.unbind())
+    gathering: Tensor = _Gather.apply(parts, weight, inputs)  # pyright: ignore[reportAssignmentType]
+    left, own = iter(gathering.unbind()), weight.detach()
 
     def step(x: Tensor) -> Tensor:
-        if own is not weight:
-            inputs.append(x.detach())
-        return linear(x, own) + next(left)
+        nonlocal own
+        inputs.append(x.detach())
+        if rounds(x, own):
+            x, own = x.bfloat16(), own.bfloat16()  # the weight once for all steps
+        return F.linear(x, own) + next(left)
 
     return step
 

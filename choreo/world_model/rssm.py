@@ -3,7 +3,6 @@
 Shapes: B sequences, T steps, N parallel states, D deterministic size, V variables of C classes.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from choreo import native
 from choreo.nn import one_hot_straight_through
 from choreo.nn.precision import Linear, linear
-from choreo.nn.steps import stepped
+from choreo.nn.steps import Map, stepped
 from choreo.world_model import fused
 
 
@@ -245,10 +244,10 @@ class RSSM(nn.Module):
 class _Maps(NamedTuple):
     """The linear maps of a step of the posterior, with what observation and action add."""
 
-    input: Callable[[Tensor], Tensor]  # of s, to the cell's input
-    gates: Callable[[Tensor], Tensor]  # of that input and h
-    hidden: Callable[[Tensor], Tensor]  # of the new h, to the posterior's hidden layer
-    logit: Callable[[Tensor], Tensor]
+    input: Map  # of s, to the cell's input
+    gates: Map  # of that input and h
+    hidden: Map  # of the new h, to the posterior's hidden layer
+    logit: Map
 
 
 def stack_states(states: list[State], dim: int) -> State:
