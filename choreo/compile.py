@@ -1,11 +1,11 @@
-"""How an update is run: eager, compiled, or captured as CUDA graphs.
+"""How an update is run: eager, compiled, captured as CUDA graphs, or both.
 
-All three take the same steps in the same order on the same random numbers and agree within
+All take the same steps in the same order on the same random numbers and agree within
 rounding. What the host decides between two parts (`Part.after`) is never compiled or captured.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -17,15 +17,15 @@ from choreo.errors import UsageError
 from choreo.update import Function, Metrics, Part, Update
 from choreo.world_model import Batch
 
-Mode = Literal["auto", "eager", "compiled", "captured"]
+Mode = Literal["auto", "eager", "compiled", "captured", "captured-compiled"]
 """How updates are run; auto is captured on CUDA and eager on a CPU."""
 
 
 def choose_mode(mode: Mode, device: torch.device) -> Mode:
     """What `mode` means on this device; refuses to capture where there is no CUDA."""
-    if mode == "captured" and device.type != "cuda":
+    if mode.startswith("captured") and device.type != "cuda":
         raise UsageError(
-            f"--mode captured records CUDA graphs, and the networks are on the {device.type}; use "
+            f"--mode {mode} records CUDA graphs, and the networks are on the {device.type}; use "
             "--mode auto, or --device cuda where there is a card"
         )
     if mode == "auto":
@@ -45,35 +45,49 @@ class Runner:
         return part.update(update)
 
 
+class Compiler:
+    """Compiles functions of tensors, each once; `backend` is what PyTorch calls one."""
+
+    def __init__(self, backend: str | Callable[..., Any] = "inductor") -> None:
+        self._backend = backend
+        self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+    def __call__(self, function: Function) -> Function:
+        if function not in self._compiled:
+            self._compiled[function] = torch.compile(function, backend=self._backend, dynamic=False)
+        return self._compiled[function]  # pyright: ignore[reportReturnType]
+
+
 class Compiled(Runner):
     """The losses of the parts go through `torch.compile`; noise and optimisers stay eager.
 
     The first update compiles, which takes seconds to minutes by the length of the sequences.
     """
 
-    def __init__(self, backend: str | Callable[..., Any] = "inductor") -> None:
-        self._backend = backend
-        self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
 
     def begin(self, update: Update, parts: Sequence[Part]) -> Update:
-        update.compiled = self._transform
+        update.compiled = self._compiler
         return update
 
     def run(self, part: Part, update: Update) -> Metrics:
-        from torch._dynamo.exc import BackendCompilerFailed  # takes seconds; other modes go without
-
-        try:
+        with _advice():
             return part.update(update)
-        except BackendCompilerFailed as error:
-            raise UsageError(
-                f"PyTorch could not compile this ({str(error).strip().splitlines()[0]}): it needs "
-                "a C++ compiler on a CPU and Triton on CUDA; --mode eager needs neither"
-            ) from error
 
-    def _transform(self, function: Function) -> Function:
-        if function not in self._compiled:
-            self._compiled[function] = torch.compile(function, backend=self._backend, dynamic=False)
-        return self._compiled[function]  # pyright: ignore[reportReturnType]
+
+@contextmanager
+def _advice() -> Iterator[None]:
+    """Say what to do where PyTorch cannot compile."""
+    from torch._dynamo.exc import BackendCompilerFailed  # takes seconds; other modes go without
+
+    try:
+        yield
+    except BackendCompilerFailed as error:
+        raise UsageError(
+            f"PyTorch could not compile this ({str(error).strip().splitlines()[0]}): it needs "
+            "a C++ compiler on a CPU and Triton on CUDA; --mode eager needs neither"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -91,10 +105,17 @@ class Captured(Runner):
     Args:
         recorder: what records; CUDA's, or another in tests.
         changed: every tensor that an update changes. Warming up leaves them as they were.
+        compiler: compiles the losses while warming up, so that a graph holds fewer and larger
+            kernels; None records them as they are.
     """
 
-    def __init__(self, recorder: Recorder, changed: Callable[[], Iterable[Tensor]]) -> None:
-        self._recorder, self._changed = recorder, changed
+    def __init__(
+        self,
+        recorder: Recorder,
+        changed: Callable[[], Iterable[Tensor]],
+        compiler: Compiler | None = None,
+    ) -> None:
+        self._recorder, self._changed, self._compiler = recorder, changed, compiler
         self._plans: dict[tuple[Any, ...], _Plan] = {}
         self._plan: _Plan | None = None
 
@@ -122,7 +143,10 @@ class Captured(Runner):
             for part in parts:
                 part.update(static)
 
-        with untouched(self._changed(), update.generator):
+        advice = nullcontext()
+        if self._compiler is not None:
+            static.compiled, advice = self._compiler, _advice()
+        with advice, untouched(self._changed(), update.generator):
             self._recorder.warm_up(all_parts)
         graphs = {}
         for part in parts:
@@ -141,8 +165,10 @@ def make_runner(
     match choose_mode(mode, device):
         case "captured":
             return Captured(CudaRecorder(device, generator), changed)
+        case "captured-compiled":
+            return Captured(CudaRecorder(device, generator), changed, Compiler())
         case "compiled":
-            return Compiled()
+            return Compiled(Compiler())
         case _:
             return Runner()
 

@@ -101,8 +101,8 @@ class RunConfig:
     precision: Precision = "fp32"
     """Of large products; in bf16 their factors are rounded, everything else stays fp32. [ours]"""
     mode: Mode = "auto"
-    """How updates are run: as they are, compiled, or as CUDA graphs; auto is captured on CUDA and
-    eager on a CPU. [ours]"""
+    """How updates are run: as they are, compiled, as CUDA graphs, or as graphs of compiled parts;
+    auto is captured on CUDA and eager on a CPU. [ours]"""
     model: ModelConfig = field(default_factory=ModelConfig)
     imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
     skills: SkillConfig = field(default_factory=SkillConfig)

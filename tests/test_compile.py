@@ -12,7 +12,7 @@ from toy_graphs import OperationRecorder, Operations
 from choreo import native
 from choreo.agent import Parts
 from choreo.capture import untouched
-from choreo.compile import Captured, Compiled, Mode, Runner, choose_mode
+from choreo.compile import Captured, Compiled, Compiler, Mode, Runner, choose_mode
 from choreo.errors import UsageError
 from choreo.exploration import ExplorationConfig
 from choreo.learner import Learner, adaptation_learner, pretraining_learner
@@ -23,6 +23,12 @@ BOTH: tuple[Parts, ...] = ("pretraining", "adaptation")
 
 # PyTorch's compiler does several things that PyTorch warns of.
 tracing = pytest.mark.filterwarnings("ignore:::torch")
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled() -> None:
+    """What other tests had compiled does not count: PyTorch gives up on what it compiles often."""
+    torch._dynamo.reset()
 
 
 @pytest.fixture
@@ -36,10 +42,10 @@ def make(parts: Parts, **changes: Any) -> Learner:
     return build(toy_agent(parts, **changes), RATES, torch.Generator().manual_seed(0))
 
 
-def captured(learner: Learner) -> OperationRecorder:
+def captured(learner: Learner, compiler: Compiler | None = None) -> OperationRecorder:
     """Let operations recorded on the CPU run the learner."""
     recorder = OperationRecorder(learner.generator)
-    learner.runner = Captured(recorder, learner.changing)
+    learner.runner = Captured(recorder, learner.changing, compiler)
     return recorder
 
 
@@ -149,7 +155,9 @@ def agree(eager: Learner, other: Learner, updates: int = 20, relative: float = 1
         batch = toy_batch(number, length=4)
         one, two = (x.update(batch, resting(number)) for x in (eager, other))
         for key, value in one.items():
-            torch.testing.assert_close(two[key], value, rtol=relative, atol=1e-4, msg=key)
+            torch.testing.assert_close(
+                two[key].float(), value.float(), rtol=relative, atol=1e-4, msg=key
+            )
     first, second = everything(eager), everything(other)
     assert first["stream"].equal(second["stream"]), "both drew the same numbers"
 
@@ -159,10 +167,24 @@ def test_what_is_compiled_is_traced_whole_and_is_the_eager_update() -> None:
     """Into graphs whose operations then run as they are; no code is generated."""
     counters.clear()
     eager, other = make("adaptation"), make("adaptation")
-    other.runner = Compiled("eager")
+    other.runner = Compiled(Compiler("eager"))
     agree(eager, other)
     assert counters["stats"]["unique_graphs"] == 2, "the model's loss and the rollout, each once"
     assert not counters["graph_break"]
+
+
+@tracing
+@pytest.mark.parametrize("parts", BOTH)
+def test_graphs_of_what_was_compiled_are_the_eager_update(parts: Parts, plain: None) -> None:
+    """Everything is compiled while warming up, nothing while recording."""
+    counters.clear()
+    eager, other = make(parts), make(parts)
+    recorder = captured(other, Compiler("eager"))
+    agree(eager, other, updates=4)
+    graphs = counters["stats"]["unique_graphs"]
+    agree(eager, other, updates=2)
+    assert counters["stats"]["unique_graphs"] == graphs and not counters["graph_break"]
+    assert recorder.calls.count("warm up") == 2, "without and with the parts that rest at first"
 
 
 @tracing
@@ -170,7 +192,7 @@ def test_what_is_compiled_is_traced_whole_and_is_the_eager_update() -> None:
 def test_the_gradients_that_are_traced_are_the_eager_ones() -> None:
     counters.clear()
     eager, other = make("pretraining"), make("pretraining")
-    other.runner = Compiled("aot_eager")
+    other.runner = Compiled(Compiler("aot_eager"))
     agree(eager, other)
     assert not counters["graph_break"]
 
@@ -179,7 +201,7 @@ def test_the_gradients_that_are_traced_are_the_eager_ones() -> None:
 @pytest.mark.slow
 def test_compiled_updates_are_the_eager_ones() -> None:
     eager, other = make("adaptation"), make("adaptation")
-    other.runner = Compiled()
+    other.runner = Compiled(Compiler())
     agree(eager, other)
 
 
@@ -189,7 +211,7 @@ def test_where_nothing_can_be_compiled_the_message_says_what_to_do() -> None:
         raise RuntimeError("no compiler")
 
     learner = make("adaptation")
-    learner.runner = Compiled(backend)
+    learner.runner = Compiled(Compiler(backend))
     with pytest.raises(UsageError, match=r"C\+\+ compiler .* --mode eager needs neither"):
         learner.update(toy_batch(length=4))
 
@@ -202,8 +224,11 @@ def test_modes_are_chosen_by_the_device() -> None:
         ("eager", cuda): "eager",
         ("compiled", cpu): "compiled",
         ("captured", cuda): "captured",
+        ("captured-compiled", cuda): "captured-compiled",
     }
     for (mode, device), chosen in expected.items():
         assert choose_mode(mode, device) == chosen
     with pytest.raises(UsageError, match=r"--mode captured .* on the cpu; use --mode auto"):
         choose_mode("captured", cpu)
+    with pytest.raises(UsageError, match="--mode captured-compiled records"):
+        choose_mode("captured-compiled", cpu)

@@ -53,7 +53,7 @@ class Operations(TorchDispatchMode):
 
     def asked(self) -> list[str]:
         """Operations that wait for the device."""
-        return [str(func) for func, args, *_ in self.found if _asks(func, args)]
+        return [str(func) for func, args, *_ in self.found if asks(func, args)]
 
 
 class OperationRecorder:
@@ -87,7 +87,8 @@ class OperationRecorder:
         return replay, result
 
 
-def _asks(func: Any, args: tuple[Any, ...]) -> bool:
+def asks(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an operation waits for the device."""
     if func.overloadpacket in (aten.index, aten.index_put, aten.index_put_):
         return any(isinstance(i, Tensor) and i.dtype == torch.bool for i in args[1])
     return func in ASKING or func.overloadpacket in ASKING

@@ -4,6 +4,7 @@ They differ in what conditions the policy, in what an action is and in how the p
 estimated; which reward they maximise is the learner's affair.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from choreo.imagination.returns import lambda_return
 from choreo.nn import MLP, Inputs, OneHot, TruncatedNormal, gaussian_log_prob
+from choreo.nn.layers import elu
 from choreo.nn.precision import Linear
+from choreo.nn.steps import Map, stepped
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,24 @@ class ContinuousActor(nn.Module):
         self.min_std = config.min_std
 
     def forward(self, x: Inputs) -> TruncatedNormal:
-        y = self.trunk(x)
-        return TruncatedNormal.from_outputs(self.mean(y), self.std(y), self.min_std)
+        return self._squash(self.trunk(x), self.mean, self.std)
+
+    def stepped(self, steps: int, rows: int) -> Callable[[Tensor], TruncatedNormal]:
+        """The same for one (N, inputs) after the other, `steps` times; see choreo/nn/steps.py."""
+        layers = [*self.trunk.linears, self.mean, self.std]
+        *trunk, mean, std = (
+            stepped(layer.weight, layer.bias.expand(steps, rows, -1)) for layer in layers
+        )
+
+        def act(x: Tensor) -> TruncatedNormal:
+            for layer in trunk:
+                x = elu(layer(x))
+            return self._squash(x, mean, std)
+
+        return act
+
+    def _squash(self, y: Tensor, mean: Map, std: Map) -> TruncatedNormal:
+        return TruncatedNormal.from_outputs(mean(y), std(y), self.min_std)
 
 
 class CodeActor(nn.Module):

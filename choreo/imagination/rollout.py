@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from choreo.imagination import fused
+from choreo.imagination.actor_critic import ContinuousActor
 from choreo.imagination.returns import discount_weights
 from choreo.imagination.trajectory import Noise, Policy, Trajectory
-from choreo.nn.features import Inputs, condition
+from choreo.nn.features import Inputs
 from choreo.world_model.rssm import RSSM, State
 
 Rolled = tuple[Inputs, Tensor, Tensor, Tensor | None]
@@ -36,15 +37,17 @@ def imagine(
 
 def _roll(rssm: RSSM, start: State, policy: Policy, noise: Noise) -> Rolled:
     """Every step by autograd; what choreo/imagination/fused.py must equal."""
-    state, feat = start, start.feat
+    actor, state, feat = policy.actor, start, start.feat
+    if noise.state.is_cuda and isinstance(actor, ContinuousActor):  # a CPU gains nothing by it
+        actor = actor.stepped(*noise.state.shape[:2])
     feats, actions, choices = [feat], [], []
     for step, (normal, uniform) in enumerate(zip(noise.action, noise.state, strict=True)):
         inputs = feat.detach()
         code = policy.code_at(step, inputs)
         if code is not None:
             choices.append(code)
-            inputs = condition(inputs, code)
-        action = policy.actor(inputs).transform(normal)
+            inputs = torch.cat([inputs, code], -1)
+        action = actor(inputs).transform(normal)
         state = rssm.prior_step(state, action, uniform)
         feat = state.feat
         feats.append(feat)

@@ -48,8 +48,8 @@ def few_rows(x: Tensor, weight: Tensor) -> bool:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weight x + bias of x (..., inputs), (..., outputs), as `torch.nn.functional.linear`."""
     if rounds(x, weight):
-        y = F.linear(x.bfloat16(), weight.bfloat16()).float()
-        return y if bias is None else y + bias
+        y = F.linear(x.bfloat16(), weight.bfloat16())
+        return y.float() if bias is None else y + bias  # a sum in fp32
     if bias is not None and few_rows(x, weight):
         return native.layer(x, weight, bias)
     return F.linear(x, weight, bias)

@@ -47,7 +47,7 @@ class OnlineTrainer(Trainer):
         super().__init__(config, run, parts, replay, self._most_steps(config))
         self.total, self.phase, self.evaluator = config.frames, phase, evaluator
         self.collector = Collector(self.vector, replay, config.seed)
-        self.agent.captures = choose_mode(config.mode, self.agent.device) == "captured"
+        self.agent.captures = choose_mode(config.mode, self.agent.device).startswith("captured")
         self.session = self.agent.session(t.environments)
         self.session.generator = self.streams.torch("acting", self.agent.device)
         self.updates_due = Ratio(t.update_every, update_start)

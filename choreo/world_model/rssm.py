@@ -4,7 +4,7 @@ Shapes: B sequences, T steps, N parallel states, D deterministic size, V variabl
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from choreo.nn import elu, one_hot_straight_through
 from choreo.nn.gradient import apply
 from choreo.nn.precision import Linear, linear
 from choreo.nn.sparse import SparseLinear
+from choreo.nn.steps import Map, stepped
 from choreo.world_model import fused
 
 
@@ -58,7 +59,10 @@ class LayerNormGRU(nn.Module):
 
     def forward(self, x: Tensor, deter: Tensor) -> Tensor:
         """Map input (N, inputs) and h (N, D) to the next h (N, D)."""
-        gates = self.linear(torch.cat([x, deter], -1))
+        return self.update(self.linear(torch.cat([x, deter], -1)), deter)
+
+    def update(self, gates: Tensor, deter: Tensor) -> Tensor:
+        """The same from what the linear map makes of both, (N, 3 D)."""
         if native.usable(gates):
             weight, bias = self.norm.weight, self.norm.bias
             return apply(_NativeGates, gates, weight, bias, deter)
@@ -148,12 +152,14 @@ class RSSM(nn.Module):
         Rows with `is_first` (N,) start an episode: their previous state and action become zero.
         """
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
-        inputs = torch.cat([state.stoch.flatten(-2), action], -1) * keep
-        deter = self.cell(elu(self.input(inputs)), state.deter * keep)
-        hidden = elu(self.posterior_hidden(torch.cat([deter, embed], -1)))
-        logit = self.posterior_logit(hidden).unflatten(-1, (self.variables, self.classes))
-        uniform = self._uniform((len(action),), generator)
-        return State(deter, one_hot_straight_through(logit, uniform), logit)
+        given = action * keep
+        maps = _Maps(
+            input=lambda stoch: self.input(torch.cat([stoch, given], -1)),
+            gates=self.cell.linear,
+            hidden=lambda deter: self.posterior_hidden(torch.cat([deter, embed], -1)),
+            logit=self.posterior_logit,
+        )
+        return self._observe_step(state, keep, maps, self._uniform((len(action),), generator))
 
     def observe(
         self,
@@ -182,11 +188,17 @@ class RSSM(nn.Module):
         self, action_part: Tensor, embed_part: Tensor, keep: Tensor, uniform: Tensor
     ) -> State:
         """Every step by autograd; inputs (T, B, ...), states (B, T, ...)."""
-        weights, states = self._recurrent_weights(), []
-        state = self.initial(keep.shape[1])
-        for inputs in zip(action_part, embed_part, keep, uniform, strict=True):
-            action_t, embed_t, keep_t, uniform_t = inputs
-            state = self._observe_step(state, action_t, embed_t, keep_t, weights, uniform_t)
+        of_stoch, of_deter = self._recurrent_weights()
+        gates, logit = self.cell.linear, self.posterior_logit
+        maps = _Maps(
+            input=stepped(of_stoch, action_part),
+            gates=stepped(gates.weight, gates.bias.expand(*keep.shape[:2], -1)),
+            hidden=stepped(of_deter, embed_part),
+            logit=stepped(logit.weight, logit.bias.expand(*keep.shape[:2], -1)),
+        )
+        state, states = self.initial(keep.shape[1]), []
+        for keep_t, uniform_t in zip(keep, uniform, strict=True):
+            state = self._observe_step(state, keep_t, maps, uniform_t)
             states.append(state)
         return stack_states(states, 1)
 
@@ -205,18 +217,12 @@ class RSSM(nn.Module):
         shape = (self.variables, self.classes)
         return State(deter, stoch.unflatten(-1, shape), logits.unflatten(-1, shape))
 
-    def _observe_step(
-        self,
-        state: State,
-        action_part: Tensor,
-        embed_part: Tensor,
-        keep: Tensor,
-        weights: tuple[Tensor, Tensor],
-        uniform: Tensor,
-    ) -> State:
-        hidden = linear(state.stoch.flatten(-2) * keep, weights[0]) + action_part
-        deter = self.cell(F.elu_(hidden), state.deter * keep)
-        logit = self._posterior_logits(deter, embed_part, weights[1])
+    def _observe_step(self, state: State, keep: Tensor, maps: "_Maps", uniform: Tensor) -> State:
+        before = state.deter * keep
+        x = elu(maps.input(state.stoch.flatten(-2) * keep))
+        deter = self.cell.update(maps.gates(torch.cat([x, before], -1)), before)
+        logit = maps.logit(elu(maps.hidden(deter)))
+        logit = logit.unflatten(-1, (self.variables, self.classes))
         return State(deter, one_hot_straight_through(logit, uniform), logit)
 
     # A linear map of [x, y] is the sum of a map of x and a map of y: the parts that do not depend
@@ -234,9 +240,14 @@ class RSSM(nn.Module):
         logits = self.variables * self.classes
         return self.input.weight[:, :logits], self.posterior_hidden.weight[:, : self.deter]
 
-    def _posterior_logits(self, deter: Tensor, embed_part: Tensor, weight: Tensor) -> Tensor:
-        logit = self.posterior_logit(F.elu_(linear(deter, weight) + embed_part))
-        return logit.unflatten(-1, (self.variables, self.classes))
+
+class _Maps(NamedTuple):
+    """The linear maps of a step of the posterior, with what observation and action add."""
+
+    input: Map  # of s, to the cell's input
+    gates: Map  # of that input and h
+    hidden: Map  # of the new h, to the posterior's hidden layer
+    logit: Map
 
 
 def stack_states(states: list[State], dim: int) -> State:

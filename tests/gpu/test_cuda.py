@@ -27,6 +27,7 @@ pytestmark = [
 RATES = OptimizerConfig(model_lr=1e-3, behavior_lr=1e-3)
 BOTH: tuple[Parts, ...] = ("pretraining", "adaptation")
 CUDA = torch.device("cuda")
+COMPILED = [pytest.param(m, marks=pytest.mark.slow) for m in ("compiled", "captured-compiled")]
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def resting(number: int) -> tuple[str, ...]:
 
 
 @pytest.mark.filterwarnings("ignore:::torch")
-@pytest.mark.parametrize("mode", ["captured", pytest.param("compiled", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["captured", *COMPILED])
 @pytest.mark.parametrize("parts", BOTH)
 def test_modes_agree(parts: Parts, mode: Mode) -> None:
     eager, other = make(parts, "eager"), make(parts, mode)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from choreo.imagination import ActorCritic, ImaginationConfig
-from choreo.imagination.actor_critic import one_hot
+from choreo.imagination.actor_critic import ContinuousActor, one_hot
 from choreo.nn import OneHot, condition, dense
 
 HORIZON, ROWS, FEATURES, CODES = 4, 3, 5, 3
@@ -152,3 +152,14 @@ def test_condition_appends_one_code_to_every_step() -> None:
     joined = dense(condition(torch.zeros(4, 2, 5), code))
     assert joined.shape == (4, 2, 8)
     assert all(torch.equal(row, code) for row in joined[..., 5:])
+
+
+def test_an_actor_step_by_step_is_the_actor() -> None:
+    """Distributions and the gradients of all its parameters."""
+    actor, seen = ContinuousActor(FEATURES, 2, replace(CONFIG, layers=2)), numbers(4, ROWS, 5)
+    act, found = actor.stepped(4, ROWS), []
+    for policy in ([act(x) for x in seen], [actor(x) for x in seen]):
+        loss = torch.stack([p.mean.sin().sum() + p.std.square().sum() for p in policy]).sum()
+        found.append([loss, *torch.autograd.grad(loss, list(actor.parameters()))])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)

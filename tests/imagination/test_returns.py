@@ -1,5 +1,6 @@
 import torch
 from golden_numbers import golden
+from torch import Tensor
 
 from choreo.imagination import discount_weights, lambda_return
 
@@ -38,7 +39,11 @@ def test_gradients_of_all_that_goes_in() -> None:
     torch.manual_seed(0)
     rows = [torch.rand(4, 2, dtype=torch.float64, requires_grad=True) for _ in range(3)]
     last = torch.rand(2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *x: lambda_return(*x, 0.9), (*rows, last))
+
+    def returns(reward: Tensor, value: Tensor, discount: Tensor, last: Tensor) -> Tensor:
+        return lambda_return(reward, value, discount, last, 0.9)
+
+    assert torch.autograd.gradcheck(returns, (*rows, last))
 
 
 def test_what_follows_a_terminal_start_weighs_nothing() -> None:
