@@ -25,7 +25,10 @@ def main() -> int:
 
 def _nobody_reads() -> bool:
     """Whether the reader of the output has gone, as in `choreo ... | head`; then it is dropped."""
-    output = sys.stdout.fileno()
+    try:
+        output = sys.stdout.fileno()
+    except (AttributeError, OSError):  # there is no output, or none that the system knows
+        return False
     poll = select.poll()
     poll.register(output, 0)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):

@@ -55,6 +55,7 @@ class ContinuousActor(nn.Module):
 
     def stepped(self, steps: int, rows: int) -> Callable[[Tensor], TruncatedNormal]:
         """The same for one (N, inputs) after the other, `steps` times; see choreo/nn/steps.py."""
+        assert not self.trunk.norms
         layers = [*self.trunk.linears, self.mean, self.std]
         *trunk, mean, std = (
             stepped(layer.weight, layer.bias.expand(steps, rows, -1)) for layer in layers

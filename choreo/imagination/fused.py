@@ -235,9 +235,11 @@ class _Roll(torch.autograd.Function):
         steps = _Steps.room(rssm, actor, start, len(noise.action))
         logit, choices = torch.empty_like(steps.probs[0]), []
 
+        normal, uniform = noise.action.contiguous(), noise.state.contiguous()
+
         def step(t: int, actor: _Actor) -> None:
-            steps.act(t, actor, noise.action)
-            steps.go_on(t, cell, noise.state, logit)
+            steps.act(t, actor, normal)
+            steps.go_on(t, cell, uniform, logit)
 
         if policy.choose is None:
             actor, times = actor.given(policy.code), range(len(noise.action))
@@ -248,10 +250,9 @@ class _Roll(torch.autograd.Function):
                 choices.append(policy.choose(t, feat))
                 step(t, actor.given(choices[-1]))
         choice = torch.stack(choices) if choices else None
-        code = policy.code if choice is None else None
         tensors = steps._replace(activations=[])
         ctx.save_for_backward(
-            *(noise.action, code, choice),
+            *(normal, policy.code, choice),
             *(x for x in tensors if torch.is_tensor(x)),
             *steps.activations,
         )

@@ -44,6 +44,10 @@ class Policy:
     choose: Callable[[int, Inputs], Tensor] | None = None
     code: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        if self.choose is not None and self.code is not None:
+            raise ValueError("a policy has one code for all steps or chooses them, not both")
+
     def code_at(self, step: int, feat: Inputs) -> Tensor | None:
         """What conditions the actor in this step, (N, codes), or None."""
         return self.code if self.choose is None else self.choose(step, feat)

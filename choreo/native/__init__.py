@@ -1,7 +1,8 @@
-"""Native kernels of the CPU update: optional, few, and equal to their plain PyTorch versions.
+"""Native kernels of updates and acting on a CPU: optional, few, equal to plain PyTorch.
 
 Each function takes contiguous float32 CPU tensors and belongs to one place of the house, which also
-holds the plain version; `usable` says whether the native one may be taken.
+holds the plain version; `usable` says whether the native one may be taken. Loops and products that
+are made of them stand in calls.py and products.py.
 """
 
 import ctypes
@@ -79,9 +80,11 @@ _plain = False
 
 
 def few_rows(x: Tensor, weight: Tensor) -> bool:
-    """Whether the three functions below are for this product: few rows, no gradient."""
-    few = x.numel() <= FEW_ROWS * weight.shape[1] and not torch.is_grad_enabled()
-    return few and weight.is_contiguous() and usable(x, weight)
+    """Whether `layer`, `sparse_layer` and `mlp` are for this product: few rows, no gradient."""
+    inputs = weight.shape[1]
+    if torch.is_grad_enabled() or x.shape[-1] != inputs or x.numel() > FEW_ROWS * inputs:
+        return False
+    return weight.is_contiguous() and usable(x, weight)
 
 
 def layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -107,7 +110,8 @@ def mlp(x: Tensor, parameters: Sequence[Tensor], norm: bool) -> Tensor:
     """
     units, inputs = parameters[0].shape
     rows, layers = x.numel() // inputs, len(parameters) // (4 if norm else 2)
-    pointers = (ctypes.c_void_p * len(parameters))(*[p.data_ptr() for p in parameters])
+    kept = [parameter.contiguous() for parameter in parameters]
+    pointers = (ctypes.c_void_p * len(kept))(*[parameter.data_ptr() for parameter in kept])
     between, out = x.new_empty(rows, units), x.new_empty(*x.shape[:-1], units)
     shape = (rows, inputs, pointers, layers, int(norm), units)
     call("choreo_mlp", x.contiguous(), *shape, between, out)

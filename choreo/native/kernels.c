@@ -1,8 +1,8 @@
-// The few loops of an update that PyTorch cannot fuse on a CPU. float32, rows contiguous; no state,
-// no libraries but OpenMP where the compiler has it, which is then PyTorch's own where both were
-// built with gcc. Plain C that a compiler turns into vector instructions. Every function has a
-// PyTorch twin, which is what it must equal; whole numbers come as longs. See
-// choreo/native/__init__.py.
+// The few loops of updates and of acting that PyTorch cannot fuse on a CPU. float32, rows contiguous
+// unless a function says otherwise; no state, no libraries but OpenMP where the compiler has it, which
+// is then PyTorch's own where both were built with gcc. Plain C that a compiler turns into vector
+// instructions. What a function computes PyTorch computes too, and must be equal to; whole numbers
+// come as longs. See choreo/native/__init__.py.
 
 #include <math.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-"""Products of matrices as a kernel: by the same routine that PyTorch takes, so with equal results.
+"""Products of matrices as a kernel, by the routine that PyTorch takes itself.
 
 Alone it is no faster than `torch.mm`; it is what lets loops with products run without Python
 (choreo/native/calls.py).
@@ -46,6 +46,9 @@ def multiply(a: Tensor, b: Tensor, out: Tensor, c: Tensor | None = None) -> Tens
 
 def _multiply(address: int, a: Tensor, b: Tensor, c: Tensor | None, out: Tensor) -> None:
     rows, inner, columns = a.shape[0], a.shape[1], b.shape[1]
+    fits = c is None or c.shape == (columns,) or c.shape == (rows, columns)
+    if not fits or not out.is_contiguous() or (c is not None and c.stride(-1) != 1 < columns):
+        raise RuntimeError("what is added to a product, and where it goes, must lie row by row")
     c_row = 0 if c is None or c.dim() == 1 else c.stride(0)
     factors = (a, *_lines(a), b, *_lines(b))
     call("choreo_multiply", address, *factors, c, c_row, out, rows, columns, inner)
@@ -53,8 +56,9 @@ def _multiply(address: int, a: Tensor, b: Tensor, c: Tensor | None, out: Tensor)
 
 def _lines(x: Tensor) -> tuple[int, int]:
     """How far the lines of a matrix are apart, and whether these are its columns."""
-    if x.stride(1) == 1 or x.shape[1] == 1:
-        return max(x.stride(0), x.shape[1]), 0
-    if x.stride(0) == 1 or x.shape[0] == 1:
-        return max(x.stride(1), x.shape[0]), 1
+    for turned in (0, 1):
+        lines, length = x.shape[turned], x.shape[1 - turned]
+        apart, between = x.stride(turned), x.stride(1 - turned)
+        if (between == 1 or length <= 1) and (apart >= length or lines <= 1):
+            return max(apart, length, 1), turned
     raise RuntimeError(f"a matrix of strides {x.stride()} has no rows or columns in one piece")

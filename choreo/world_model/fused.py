@@ -149,7 +149,7 @@ class _Observe(torch.autograd.Function):
         uniform: Tensor,
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        w = Weights(*parameters)
+        w, uniform = Weights(*parameters), uniform.contiguous()
         steps = _Steps.room(action_part, embed_part, w, uniform.shape[-1])
         flags, logits = keep.squeeze(-1).contiguous(), torch.empty_like(steps.probs)
         table = torch.cat([w.stoch.T, w.stoch.new_zeros(1, len(w.stoch))])

@@ -1,3 +1,4 @@
+import io
 import os
 import re
 import subprocess
@@ -6,6 +7,7 @@ import sys
 import pytest
 
 from choreo import __version__
+from choreo.__main__ import main as run_program
 from choreo.cli import COMMANDS, main
 
 
@@ -66,3 +68,16 @@ def test_a_reader_that_leaves_early_is_no_error(arguments: list[str]) -> None:
     run = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
     assert (run.returncode, run.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("output", [None, io.StringIO()])
+def test_another_pipe_that_breaks_is_an_error(
+    output: io.StringIO | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks() -> int:
+        raise BrokenPipeError("of a worker")
+
+    monkeypatch.setattr("choreo.cli.main", breaks)
+    monkeypatch.setattr(sys, "stdout", output)
+    with pytest.raises(BrokenPipeError, match="of a worker"):
+        run_program()

@@ -117,3 +117,8 @@ def has_gradient(feat: torch.Tensor, parameter: torch.Tensor) -> bool:
         (feat * weights).sum(), parameter, retain_graph=True, allow_unused=True
     )
     return gradient is not None and float(gradient.abs()) > 0
+
+
+def test_a_policy_has_one_code_or_chooses_them() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        Policy(nn.Identity(), lambda step, feat: torch.zeros(1, 1), torch.zeros(1, 1))

@@ -2,15 +2,21 @@
 
 import threading
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from toy_agents import toy_agent
 
 from choreo import native
+from choreo.imagination import ImaginationConfig, Noise, Policy, imagine
+from choreo.imagination.actor_critic import ContinuousActor
 from choreo.native import calls, products
+from choreo.nn import frozen
 from choreo.nn.precision import add_product, product
+from choreo.world_model import RSSM
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
 few = settings(max_examples=25, deadline=None)
@@ -156,8 +162,38 @@ def test_products(sizes: tuple[int, int, int], turned: tuple[bool, bool], more: 
 def test_matrices_in_no_order_are_refused() -> None:
     if native.routine() is None:
         pytest.skip("this PyTorch shows no sgemm")
-    with pytest.raises(RuntimeError, match="no rows or columns in one piece"):
-        native.multiply(numbers(4, 8)[:, ::2], numbers(4, 2), torch.empty(4, 2))
+    a, b, out = numbers(4, 4), numbers(4, 2), torch.empty(4, 2)
+    for factor in (numbers(4, 8)[:, ::2], numbers(1, 4).expand(4, 4)):
+        with pytest.raises(RuntimeError, match="no rows or columns in one piece"):
+            native.multiply(factor, b, out)
+    for c in (numbers(1, 2), numbers(2, 4).T, numbers(4)[::2]):
+        with pytest.raises(RuntimeError, match="must lie row by row"):
+            native.multiply(a, b, out, c)
+    with pytest.raises(RuntimeError, match="must lie row by row"):
+        native.multiply(a, b, torch.empty(2, 4).T)
+
+
+def test_imagination_goes_on_without_python() -> None:
+    """Of its steps two are watched, with the product of the PyTorch that this is tested with."""
+    assert native.routine() is not None
+    rssm = RSSM(2, 5, deter=6, hidden=7, variables=3, classes=4)
+    actor = ContinuousActor(rssm.feat_size, 2, ImaginationConfig(layers=1, units=9))
+    start, noise = rssm.initial(5), Noise.draw(rssm, 5, 9, None)
+    steps: list[None] = []
+    with frozen(rssm), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "pick", lambda *x, pick=native.pick: steps.append(pick(*x)))
+        imagine(rssm, start, torch.zeros(5, dtype=torch.bool), Policy(actor), noise, 0.9)
+    assert len(steps) == 2
+
+
+def test_acting_takes_the_kernels_for_few_rows() -> None:
+    agent = toy_agent("pretraining", seed=0)
+    session = agent.session()
+    session.act(np.zeros(4, np.float32))
+    with calls.watched_by(calls.Watch()) as watch:
+        session.act(np.zeros(4, np.float32))
+    called = {kernel.__name__ for kernel, _ in watch.calls}
+    assert {"choreo_layer", "choreo_mlp", "choreo_sparse_layer"} <= called
 
 
 def test_a_routine_that_multiplies_wrongly_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

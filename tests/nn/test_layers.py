@@ -1,6 +1,7 @@
 """Layers give the same with and without gradients, and what they keep follows their weights."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.testing import assert_close
 
 from choreo.nn import MLP, Optimizer, OptimizerConfig
 from choreo.nn.kept import Kept
+from choreo.nn.precision import Linear
 from choreo.nn.sparse import SparseLinear
 
 
@@ -41,6 +43,32 @@ def test_an_mlp_gives_the_same_without_gradients(
     for parameter in mlp.parameters():
         nn.init.normal_(parameter, std=0.3)
     check(mlp, rows)
+
+
+@pytest.mark.parametrize("width", [9, 30, 72, 108])
+def test_inputs_of_another_width_are_refused_with_gradients_or_without(width: int) -> None:
+    """By PyTorch; the kernels for few rows would read and write beside them."""
+    for layer in (Linear(36, 4), SparseLinear(36, 4), MLP(36, 2, 2, 8), MLP(36, 2, 1, 8, True)):
+        for gradients in (True, False):
+            with torch.set_grad_enabled(gradients), pytest.raises(RuntimeError, match="shape"):
+                layer(torch.zeros(2, width))
+
+
+def test_weights_may_lie_in_any_order() -> None:
+    mlp = MLP(36, 3, 2, 36)
+    for linear in mlp.linears:
+        linear.weight.data = torch.randn(36, 36).T
+    check(mlp, 2)
+
+
+def test_layers_made_in_inference_mode() -> None:
+    """Their weights do not count what is written into them."""
+    with torch.inference_mode():
+        layer = SparseLinear(36, 5)
+        found = layer(features(2))
+        layer.weight.mul_(2)
+        layer.bias.mul_(2)
+        assert_close(layer(features(2)), 2 * found)
 
 
 def test_a_sparse_layer_begins_as_any_other() -> None:
@@ -81,3 +109,10 @@ def test_what_is_kept_is_made_once_for_the_same_weights() -> None:
     with torch.no_grad():
         weight.add_(1)
     assert kept(weight).tolist() == [4, 4] and len(made) == 2
+
+
+def test_copies_of_what_is_kept_begin_empty() -> None:
+    kept, weight = Kept(torch.clone), torch.ones(2)
+    first = kept(weight)
+    for other in (copy.copy(kept), copy.deepcopy(kept), pickle.loads(pickle.dumps(kept))):
+        assert other(weight) is not first and torch.equal(other(weight), first)
