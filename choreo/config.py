@@ -8,10 +8,10 @@ import tyro
 
 from choreo.adaptation import AdaptationConfig
 from choreo.agent import AgentConfig
-from choreo.compile import Mode
 from choreo.envs.spaces import Obs
 from choreo.exploration import ExplorationConfig
 from choreo.imagination import ImaginationConfig
+from choreo.learning.modes import Mode
 from choreo.nn import OptimizerConfig
 from choreo.nn.precision import Precision
 from choreo.skills import SkillConfig

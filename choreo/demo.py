@@ -11,11 +11,11 @@ from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import StorageError
 from choreo.evaluation.evaluate import Evaluation, evaluate
 from choreo.evaluation.health import SkillReport
-from choreo.evaluation.skill_report import skill_report
 from choreo.presets import apply_preset
 from choreo.record import checkpoint
 from choreo.record.progress import Stopwatch
 from choreo.replay import Replay
+from choreo.report.skill_report import skill_report
 from choreo.training import finetune, pretrain
 from choreo.viz.plots import learning_curves, read_curve
 from choreo.viz.report import Picture, Section, Table, Tone, Verdict

@@ -155,7 +155,7 @@ def _processor() -> str:
 
 def _renderer() -> Finding:
     """Draw a frame with each OpenGL back end; one is enough, and states need none."""
-    from choreo.envs.rendering import BACKENDS, try_backend
+    from choreo.envs.rendering.backends import BACKENDS, try_backend
 
     failures = {backend: try_backend(backend).failure for backend in BACKENDS}
     texts, advice = [], []

@@ -13,10 +13,10 @@ from toy_runs import SMALL, last_checkpoint, metrics
 from choreo import native
 from choreo.agent import Agent, Parts
 from choreo.cli import main
-from choreo.compile import Mode
 from choreo.envs.spaces import ArraySpec
 from choreo.exploration import ExplorationConfig
-from choreo.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.learning.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.learning.modes import Mode
 from choreo.nn import OptimizerConfig
 from choreo.nn.precision import Precision
 from choreo.replay import Replay, SequenceSampler

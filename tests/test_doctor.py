@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from choreo import doctor, runtime
-from choreo.envs import rendering
+from choreo.envs.rendering import backends
 
 
 def _versions(monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None]) -> None:
@@ -23,7 +23,7 @@ def _versions(monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None]) -
 def _renderer(monkeypatch: pytest.MonkeyPatch, **failures: str | None) -> None:
     """Let each back end fail in this way or draw (None), so that no OpenGL starts."""
     monkeypatch.setattr(
-        rendering, "try_backend", lambda backend: rendering.Attempt(failures[backend])
+        backends, "try_backend", lambda backend: backends.Attempt(failures[backend])
     )
 
 

@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 from toy_graphs import OperationRecorder, asks
 
-import choreo.acting
-import choreo.compile
+import choreo.agent.acting
+import choreo.learning.modes
 
 CUDA = torch.device("cuda", 0)
 MAY_MIX = ("__get__", "__set__", "copy_", "_has_compatible_shallow_copy_type")
@@ -194,7 +194,7 @@ def a_card() -> Iterator[None]:
         for name in ("torch.optim.optimizer", "torch.nn.utils.clip_grad"):
             patch.setattr(sys.modules[name], "_group_tensors_by_device_and_dtype", _grouped)
         patch.setattr(torch.__future__, "get_overwrite_module_params_on_conversion", lambda: True)
-        for module in (choreo.compile, choreo.acting):
+        for module in (choreo.learning.modes, choreo.agent.acting):
             patch.setattr(module, "CudaRecorder", lambda device, stream: OperationRecorder(stream))
         waits.clear()
         yield

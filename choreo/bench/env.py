@@ -9,8 +9,8 @@ import tyro
 from choreo.bench.machine import at_least, machine
 from choreo.bench.processes import together
 from choreo.bench.stepping import frames_per_second
-from choreo.envs import rendering
 from choreo.envs.make import make
+from choreo.envs.rendering import backends
 from choreo.errors import ChoreoError, UsageError
 
 What = Literal["states", "egl", "osmesa"]
@@ -81,8 +81,8 @@ def bench_env(config: EnvBenchConfig) -> EnvRates:
 
 
 def _that_draw() -> Sequence[What]:
-    backends: tuple[What, ...] = ("egl", "osmesa")
-    return [name for name in backends if rendering.try_backend(name).failure is None]
+    names: tuple[What, ...] = ("egl", "osmesa")
+    return [name for name in names if backends.try_backend(name).failure is None]
 
 
 def _measured(config: EnvBenchConfig, env: str, what: What, count: int) -> EnvRate:

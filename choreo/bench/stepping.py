@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from choreo.bench.processes import Wait
-from choreo.envs import rendering
+from choreo.envs.rendering import backends
 from choreo.envs.vector import VectorEnv, make_vector
 
 WARM_UP_STEPS = 5
@@ -20,7 +20,7 @@ def frames_per_second(
     `options` are those of `make`; `backend` draws, None where nothing is drawn.
     """
     if backend is not None:
-        rendering.use_backend(backend)
+        backends.use_backend(backend)
     with make_vector(env, count, count > 1, **options) as vector:
         play(vector, WARM_UP_STEPS, seconds)
         wait()

@@ -10,12 +10,12 @@ import tyro
 from choreo.adaptation import AdaptationConfig
 from choreo.agent import Agent, AgentConfig
 from choreo.bench.machine import at_least, device_name, machine
-from choreo.compile import Mode, choose_mode
 from choreo.config import LoggingConfig, PresetName, RunConfig
 from choreo.envs.spaces import IMAGE_SIZES, ArraySpec, EnvSpec, Obs
 from choreo.errors import UsageError
 from choreo.exploration import ExplorationConfig
-from choreo.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.learning.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.learning.modes import Mode, choose_mode
 from choreo.runtime import choose_device
 from choreo.training.run import check_least
 from choreo.world_model import Batch

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from choreo.demo import DemoConfig, DemoResult, run_demo
-from choreo.evaluation.verdicts import headline_table
+from choreo.report.verdicts import headline_table
 from choreo.runtime import keep_memory
 
 

@@ -15,13 +15,13 @@ from choreo.data import open_dataset
 from choreo.data.card import CARD
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
-from choreo.evaluation.data_report import data_report
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
-from choreo.evaluation.skill_report import skill_report
-from choreo.evaluation.verdicts import codebook_verdict, headline_table, model_verdict
 from choreo.record import RunFolder, checkpoint
 from choreo.replay import Replay
+from choreo.report.data_report import data_report
+from choreo.report.skill_report import skill_report
+from choreo.report.verdicts import codebook_verdict, headline_table, model_verdict
 from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
 from choreo.viz.film import encode_video
 

@@ -10,11 +10,11 @@ import numpy as np
 from choreo.data.bounds import Bounds
 from choreo.data.card import EPISODES, versions, write_card
 from choreo.data.claim import claimed
-from choreo.data.detect import open_source
 from choreo.data.episode import ACTION, RESERVED, EpisodeData, Reading
-from choreo.data.npz import write_episode
-from choreo.data.replay_folder import ReplaySource
-from choreo.data.source import need
+from choreo.data.formats.detect import open_source
+from choreo.data.formats.npz import write_episode
+from choreo.data.formats.replay_folder import ReplaySource
+from choreo.data.formats.source import need
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import UsageError
 from choreo.replay.segments import sync, writing

@@ -12,8 +12,8 @@ from choreo.data.card import IMPORTED, read_card, versions, write_card, write_js
 from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, BadEpisode, EpisodeData, Layout, check_finite, check_layout
 from choreo.data.finishing import finish_segments, hash_files, set_hash
+from choreo.data.formats.source import Skipped
 from choreo.data.plan import ImportOptions, Plan, make_plan
-from choreo.data.source import Skipped
 from choreo.data.statistics import Statistics
 from choreo.errors import UsageError
 from choreo.replay.header import record_layout

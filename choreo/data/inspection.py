@@ -7,11 +7,11 @@ from typing import Any
 
 from choreo.data.bounds import observed_bounds
 from choreo.data.card import read_card
-from choreo.data.detect import open_source
 from choreo.data.episode import BadEpisode, EpisodeData, Layout, Reading, check_finite, check_layout
 from choreo.data.finishing import verify
+from choreo.data.formats.detect import open_source
+from choreo.data.formats.source import Skipped, Source
 from choreo.data.plan import declared_bounds
-from choreo.data.source import Skipped, Source
 from choreo.data.statistics import Statistics
 from choreo.envs.spaces import IMAGE_SIZES
 from choreo.errors import UsageError

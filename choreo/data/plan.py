@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from choreo.data.bounds import CARD_SAYS, Bounds, unit_bounds
-from choreo.data.detect import open_source
 from choreo.data.episode import Layout, Reading
-from choreo.data.source import Source
+from choreo.data.formats.detect import open_source
+from choreo.data.formats.source import Source
 from choreo.data.spec_file import DeclaredSpec, read_spec
 from choreo.envs.spaces import IMAGE_SIZES, ArraySpec, EnvSpec, Obs
 from choreo.errors import UsageError

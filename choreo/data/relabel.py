@@ -16,9 +16,9 @@ import numpy as np
 from choreo.data.card import card_spec, read_card, write_card, write_json
 from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, DISCOUNT, REWARD, BadEpisode, Steps
-from choreo.data.exorl import PHYSICS, remove_leftovers, save_episode
-from choreo.data.npz import load
-from choreo.data.source import Skipped
+from choreo.data.formats.exorl import PHYSICS, remove_leftovers, save_episode
+from choreo.data.formats.npz import load
+from choreo.data.formats.source import Skipped
 from choreo.envs import make
 from choreo.envs.make import DOMAIN_TASKS, GOAL_DOMAIN
 from choreo.errors import UsageError

@@ -2,8 +2,8 @@
 
 from choreo.envs.base import Environment, TimeStep
 from choreo.envs.check import EnvCheck, check
-from choreo.envs.look import Look, look
 from choreo.envs.make import list_environments, make
+from choreo.envs.rendering.look import Look, look
 from choreo.envs.spaces import ArraySpec, EnvSpec
 from choreo.envs.vector import SerialVector, StepBatch, VectorEnv, make_vector
 

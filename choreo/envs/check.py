@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from choreo.envs.base import Environment, TimeStep
-from choreo.envs.look import look
 from choreo.envs.make import make
+from choreo.envs.rendering.look import look
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import EnvironmentMismatch, NotFinite, RendererUnavailable
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from choreo.envs import rendering
 from choreo.envs.base import Environment
+from choreo.envs.rendering import backends
+from choreo.envs.rendering.view import View
 from choreo.envs.simulated import SimulatedEnvironment
-from choreo.envs.simulator import Simulator
+from choreo.envs.simulators.base import Simulator
 from choreo.envs.spaces import EnvSpec, Obs
-from choreo.envs.view import View
 from choreo.errors import EnvironmentMismatch, UsageError
 
 # A domain alone stands for this task, as the authors of Choreographer pre-train
@@ -86,7 +86,7 @@ def make(
 
 def list_environments() -> dict[str, list[str]]:
     """Return the ids that can be made without code of one's own, by family."""
-    from choreo.envs import gym
+    from choreo.envs.simulators import gym
 
     listed = {
         "urlb": [*DOMAIN_TASKS, *URLB_TASKS],
@@ -125,8 +125,8 @@ def _make_known(id: str, time_limited: bool) -> Simulator:
 def _make_urlb(id: str, task: str, time_limited: bool) -> Simulator:
     if task not in URLB_TASKS and task not in EXORL_TASKS:
         raise _unknown(id)
-    with rendering.without_renderer():
-        from choreo.envs import urlb
+    with backends.without_renderer():
+        from choreo.envs.simulators import urlb
     domain, rest = task.split("_", 1)
     if domain == "walker":
         return urlb.make_walker(id, rest, time_limited)
@@ -138,8 +138,8 @@ def _make_urlb(id: str, task: str, time_limited: bool) -> Simulator:
 
 
 def _make_goal(id: str, time_limited: bool) -> Simulator:
-    with rendering.without_renderer():
-        from choreo.envs import goals
+    with backends.without_renderer():
+        from choreo.envs.simulators import goals
     if id == GOAL_DOMAIN:
         return goals.make_point_mass(id, _TARGETS[0], goals.ANYWHERE, time_limited)
     corner = id.removeprefix("point_mass_reach_")
@@ -156,22 +156,22 @@ def _make_suite(id: str, time_limited: bool) -> Simulator:
 
 
 def _make_gym(id: str, time_limited: bool) -> Simulator:
-    from choreo.envs import gym
+    from choreo.envs.simulators import gym
 
-    with rendering.without_renderer():
+    with backends.without_renderer():
         environment = gym.make_gym(id.removeprefix("gym:"), time_limited)
     return gym.GymSimulator(id, environment)
 
 
 def _metaworld() -> Any:
-    with rendering.without_renderer():
-        from choreo.envs import metaworld
+    with backends.without_renderer():
+        from choreo.envs.simulators import metaworld
     return metaworld
 
 
 def _dmc() -> Any:
-    with rendering.without_renderer():
-        from choreo.envs import dmc
+    with backends.without_renderer():
+        from choreo.envs.simulators import dmc
     return dmc
 
 
@@ -197,7 +197,7 @@ def _wrap_foreign(id: str, made: Any) -> Simulator:
     import gymnasium
 
     if isinstance(made, gymnasium.Env):
-        from choreo.envs import gym
+        from choreo.envs.simulators import gym
 
         return gym.GymSimulator(id, made)
     dmc = _dmc()

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from choreo.envs.base import Environment, TimeStep
-from choreo.envs.simulator import Diverged, Frame, Simulator
+from choreo.envs.rendering.view import View
+from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.spaces import EnvSpec
-from choreo.envs.view import View
 from choreo.errors import EnvironmentMismatch, NotFinite, UsageError
 
 _ACTION_TOLERANCE = 1e-5

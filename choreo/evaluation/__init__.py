@@ -1,10 +1,9 @@
-"""Scores, evaluation in the real environment and the skill report."""
+"""Scores and figures, measured in the real environment."""
 
 from choreo.evaluation.evaluate import Evaluation, evaluate
 from choreo.evaluation.health import SkillReport, measure_health
 from choreo.evaluation.imagined import score_skills, skill_of_goal
 from choreo.evaluation.rollouts import Episode, run_episodes
-from choreo.evaluation.skill_report import skill_report
 from choreo.evaluation.zero_shot import Trial, ZeroShot, zero_shot, zero_shot_controls
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "run_episodes",
     "score_skills",
     "skill_of_goal",
-    "skill_report",
     "zero_shot",
     "zero_shot_controls",
 ]

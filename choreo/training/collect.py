@@ -26,7 +26,7 @@ import torch
 from choreo.agent import find_checkpoint
 from choreo.data.card import read_card, write_card
 from choreo.data.claim import claimed
-from choreo.data.exorl import episode_path, list_episodes, remove_leftovers, save_episode
+from choreo.data.formats.exorl import episode_path, list_episodes, remove_leftovers, save_episode
 from choreo.envs import EnvSpec
 from choreo.errors import ChoreoError, UsageError
 from choreo.record import checkpoint, versions

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from choreo.errors import NotFinite
-from choreo.learner import Metrics
+from choreo.learning.learner import Metrics
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from choreo.config import OnlineConfig
-from choreo.envs.look import look
 from choreo.envs.make import make
+from choreo.envs.rendering.look import look
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import EnvironmentMismatch
 from choreo.record import RunFolder

@@ -7,9 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from choreo.agent import Agent
-from choreo.compile import choose_mode
 from choreo.config import OnlineConfig
 from choreo.envs.vector import VectorEnv, make_vector
+from choreo.learning.modes import choose_mode
 from choreo.record import RunFolder, checkpoint
 from choreo.replay import Replay
 from choreo.training.collector import Collector, replay_keys

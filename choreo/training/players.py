@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from choreo.agent import Agent, load
-from choreo.data.exorl import PHYSICS
+from choreo.data.formats.exorl import PHYSICS
 from choreo.envs import Environment, EnvSpec, TimeStep, make
 from choreo.errors import UsageError
 from choreo.record import derive_seed

@@ -8,7 +8,6 @@ from dataclasses import fields
 import torch
 
 from choreo.agent import Agent, AgentConfig, adapt, find_checkpoint, load
-from choreo.compile import choose_mode
 from choreo.config import (
     LATER_OPTIONS,
     MAY_CHANGE,
@@ -20,12 +19,13 @@ from choreo.config import (
 )
 from choreo.data import ImportOptions, open_dataset
 from choreo.data.card import CARD
-from choreo.data.detect import source_kind
+from choreo.data.formats.detect import source_kind
 from choreo.data.importer import Report
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
 from choreo.errors import UsageError
-from choreo.learner import adaptation_learner, pretraining_learner
+from choreo.learning.learner import adaptation_learner, pretraining_learner
+from choreo.learning.modes import choose_mode
 from choreo.record import RunFolder, Streams, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
 from choreo.skills import SkillConfig

@@ -12,7 +12,7 @@ from torch import Tensor
 from choreo.agent import Agent, load_agent_tensors
 from choreo.config import RunConfig
 from choreo.errors import CheckpointError
-from choreo.learner import Learner, Metrics
+from choreo.learning.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
 from choreo.training.batches import choose_batches

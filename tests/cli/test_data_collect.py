@@ -7,8 +7,8 @@ import pytest
 from toy_agents import toy_agent
 
 from choreo.cli.data_collect import collect, relabel
-from choreo.data.exorl import list_episodes
-from choreo.data.npz import load
+from choreo.data.formats.exorl import list_episodes
+from choreo.data.formats.npz import load
 from choreo.errors import UsageError
 
 QUICK = ["--processes", "1", "--no-progress"]

@@ -23,7 +23,7 @@ from choreo.data import (
 )
 from choreo.data.card import EPISODES, write_card
 from choreo.data.episode import complete
-from choreo.data.hdf5 import episode_of
+from choreo.data.formats.hdf5 import episode_of
 from choreo.envs.spaces import ArraySpec, EnvSpec
 from choreo.errors import UsageError
 

@@ -11,8 +11,8 @@ from choreo.data import ImportOptions, export_data, import_data
 from choreo.data.card import write_card
 from choreo.data.claim import claimed
 from choreo.data.episode import BadEpisode
-from choreo.data.exorl import episode_path, list_episodes, save_episode
-from choreo.data.npz import load
+from choreo.data.formats.exorl import episode_path, list_episodes, save_episode
+from choreo.data.formats.npz import load
 from choreo.data.relabel import TaskRewards, relabel
 from choreo.envs import EnvSpec, make
 from choreo.envs.make import URLB_TASKS
@@ -72,7 +72,7 @@ def at_the_brick(arrays: Arrays, task: str) -> Arrays:
 
     An arm that moves by chance is far from the brick, where all rewards are as good as 0.
     """
-    from choreo.envs import urlb
+    from choreo.envs.simulators import urlb
 
     simulator = urlb.make_jaco(task, task.removeprefix("jaco_reach_"))
     simulator.reset(0)

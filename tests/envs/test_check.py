@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from choreo.envs import artist
 from choreo.envs.check import check
+from choreo.envs.rendering import artist
 from choreo.errors import RendererUnavailable
 
 RESTLESS = """

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from choreo.envs.simulated import SimulatedEnvironment
-from choreo.envs.simulator import Diverged, Frame, Simulator
+from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.spaces import ArraySpec
 from choreo.errors import EnvironmentMismatch, NotFinite, UsageError
 

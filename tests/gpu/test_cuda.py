@@ -12,8 +12,8 @@ from toy_runs import SMALL, metrics
 
 from choreo.agent import Parts
 from choreo.cli import main
-from choreo.compile import Mode
-from choreo.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.learning.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.learning.modes import Mode
 from choreo.nn import OptimizerConfig
 from choreo.replay import Replay, SequenceSampler
 from choreo.training.batches import HostBatches, MirroredBatches

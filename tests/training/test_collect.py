@@ -11,8 +11,8 @@ from toy_agents import toy_agent
 
 from choreo.data.claim import claimed
 from choreo.data.episode import Reading
-from choreo.data.exorl import list_episodes
-from choreo.data.npz import NpzSource, load
+from choreo.data.formats.exorl import list_episodes
+from choreo.data.formats.npz import NpzSource, load
 from choreo.errors import UsageError
 from choreo.training.collect import Collected, collect
 from choreo.training.players import Plan

@@ -27,7 +27,7 @@ def children(process: int) -> list[int]:
             command = (path.parent / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[1]) == process and b"choreo.envs.worker" in command:
+        if int(fields[1]) == process and b"choreo.envs.vector.worker" in command:
             found.append(int(path.parent.name))
     return sorted(found)
 

@@ -1,0 +1,27 @@
+"""Agents: all networks of one, how it acts, and how it is saved and loaded."""
+
+from choreo.agent.acting import Memory, PolicyName, Session
+from choreo.agent.agent import (
+    Agent,
+    AgentConfig,
+    Parts,
+    adapt,
+    find_checkpoint,
+    load,
+    load_agent_tensors,
+    restore_agent,
+)
+
+__all__ = [
+    "Agent",
+    "AgentConfig",
+    "Memory",
+    "Parts",
+    "PolicyName",
+    "Session",
+    "adapt",
+    "find_checkpoint",
+    "load",
+    "load_agent_tensors",
+    "restore_agent",
+]

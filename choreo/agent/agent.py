@@ -1,0 +1,288 @@
+"""An agent: all its networks, how it acts, how it is saved and loaded. No optimiser lives here."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from choreo.adaptation import AdaptationConfig, MetaController
+from choreo.agent.acting import Memory, PolicyName, Session
+from choreo.envs.spaces import EnvSpec
+from choreo.errors import CheckpointError, UsageError
+from choreo.exploration import ExplorationConfig, make_intrinsic_reward
+from choreo.imagination import ActorCritic, ImaginationConfig
+from choreo.imagination.actor_critic import one_hot
+from choreo.nn import condition
+from choreo.record import checkpoint
+from choreo.skills import SkillConfig, SkillSpace
+from choreo.world_model import ModelConfig, State, WorldModel
+from choreo.world_model.encoder import preprocess
+
+__all__ = [
+    "Agent",
+    "AgentConfig",
+    "Memory",
+    "Parts",
+    "PolicyName",
+    "Session",
+    "adapt",
+    "find_checkpoint",
+    "load",
+    "load_agent_tensors",
+    "restore_agent",
+]
+
+Parts = Literal["pretraining", "offline", "adaptation"]
+"""What an agent holds beside model and skills: an explorer, nothing, or a meta-controller."""
+
+
+SAVED = {checkpoint.TENSORS, checkpoint.STATE}
+"""The files of a saved agent."""
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Everything that decides which networks an agent has."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+    skills: SkillConfig = field(default_factory=SkillConfig)
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+
+    @staticmethod
+    def from_json(data: dict[str, dict[str, Any]]) -> "AgentConfig":
+        """Rebuild from `dataclasses.asdict`; refuses settings that this version does not know."""
+        try:
+            return AgentConfig(
+                model=ModelConfig(**data["model"]),
+                imagination=ImaginationConfig(**data["imagination"]),
+                exploration=ExplorationConfig(**data["exploration"]),
+                skills=SkillConfig(**data["skills"]),
+                adaptation=AdaptationConfig(**data["adaptation"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"the settings of this agent are not those of this version of Choreo ({error}); "
+                "use the version that wrote it"
+            ) from error
+
+
+class Agent(nn.Module):
+    """World model, skill space and skill policy, with an explorer or a meta-controller."""
+
+    def __init__(self, spec: EnvSpec, config: AgentConfig, parts: Parts, seed: int = 0) -> None:
+        super().__init__()
+        self.spec, self.config, self.parts = spec, config, parts
+        self.captures: bool | None = None  # whether sessions act by CUDA graphs; None: on CUDA
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(spec, config, parts)
+
+    def _build(self, spec: EnvSpec, config: AgentConfig, parts: Parts) -> None:
+        actions, codes = spec.action_size, config.skills.codes
+        self.world_model = WorldModel(spec, config.model)
+        feat = self.world_model.feat_size
+        self.skills = SkillSpace(config.model.deter, config.skills)
+        self.skill_policy = ActorCritic(feat, codes, actions, config.imagination)
+        self.explorer, self.intrinsic, self.controller = None, None, None
+        if parts == "pretraining":
+            entropy = config.exploration.entropy
+            self.explorer = ActorCritic(feat, 0, actions, config.imagination, entropy=entropy)
+            self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
+        elif parts == "adaptation":
+            self.controller = MetaController(feat, codes, config.imagination, config.adaptation)
+
+    @property
+    def num_skills(self) -> int:
+        """Number of codes, and so of skills."""
+        return self.config.skills.codes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.world_model.rssm.input.weight.device
+
+    def initial_memory(self, num: int) -> Memory:
+        """Memory of `num` rows before anything was seen."""
+        action = torch.zeros(num, self.spec.action_size, device=self.device)
+        return Memory(self.world_model.rssm.initial(num), action)
+
+    @torch.no_grad()
+    def observe(
+        self,
+        memory: Memory,
+        observation: Mapping[str, Tensor],
+        is_first: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> State:
+        """Posterior state after raw observations, each (N, ...), with `is_first` (N,) bool."""
+        embed = self.world_model.embed(preprocess(observation))
+        rssm = self.world_model.rssm
+        return rssm.observe_step(memory.state, memory.action, embed, is_first, generator)
+
+    @torch.no_grad()
+    def decide(
+        self,
+        state: State,
+        policy: PolicyName,
+        skill: Tensor | None = None,
+        sample: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Actions (N, A) in [-1, 1] for states of N rows; `skill` (N,) numbers the codes.
+
+        Without `sample` policies give their mean and the meta-controller its likeliest code.
+        """
+        feat = state.feat
+        if policy == "random" or (policy == "explore" and self._explores_by_chance()):
+            uniform = torch.rand(
+                len(feat), self.spec.action_size, generator=generator, device=feat.device
+            )
+            return uniform * 2 - 1
+        if policy == "explore":
+            distribution = _present(self.explorer, "explorer", self.parts).actor(feat)
+        else:
+            code = self._code(feat, policy, skill, sample, generator)
+            distribution = self.skill_policy.actor(condition(feat, code))
+        return distribution.sample(generator) if sample else distribution.mode()
+
+    def _explores_by_chance(self) -> bool:
+        return self.intrinsic is not None and self.intrinsic.acts_randomly
+
+    def _code(
+        self,
+        feat: Tensor,
+        policy: PolicyName,
+        skill: Tensor | None,
+        sample: bool,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        if policy == "task":
+            selector = _present(self.controller, "meta-controller", self.parts).selector
+            choice = selector.actor(feat)
+            return choice.sample(generator) if sample else choice.mode()
+        if skill is None:
+            raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
+        return one_hot(skill, self.num_skills)
+
+    def session(self, num: int | None = None, seed: int = 0) -> Session:
+        """Start acting: in one environment, or in `num` at once. See `Session`."""
+        return Session(self, num, seed)
+
+    def description(self) -> dict[str, Any]:
+        """What is needed to rebuild this agent without its weights, as JSON."""
+        return {"spec": self.spec.to_json(), "config": asdict(self.config), "parts": self.parts}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the networks (safetensors) and their description (JSON) to `folder`.
+
+        An agent saved there before is replaced; raises UsageError for a folder that holds anything
+        else.
+        """
+        folder = Path(folder).absolute()
+        foreign = {p.name for p in folder.iterdir()} - SAVED if folder.is_dir() else set()
+        if foreign:
+            raise UsageError(
+                f"{folder} holds {', '.join(sorted(foreign))}, which saving an agent there would "
+                "delete; give a new folder"
+            )
+        tensors = {f"agent.{key}": value for key, value in self.state_dict().items()}
+        description = {"agent": self.description()}
+        return checkpoint.save(
+            folder.parent, folder.name, tensors, description, keep=None, point=False
+        )
+
+    def __repr__(self) -> str:
+        counts = {
+            name: sum(p.numel() for p in module.parameters())
+            for name, module in self.named_children()
+        }
+        rows = "".join(f"\n  {name}: {count:,} parameters" for name, count in counts.items())
+        return f"Agent for {self.spec.id}, {self.num_skills} skills{rows}"
+
+
+def _present(part: Any, name: str, parts: str) -> Any:
+    if part is None:
+        raise UsageError(
+            f"this agent has no {name}: it comes from {parts}. Explorers come from `choreo "
+            "pretrain`, meta-controllers from `choreo finetune`; skills are in every agent "
+            "(skill=0, 1, ...)"
+        )
+    return part
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint folder that `path` means: itself, or the latest one of a run folder."""
+    path = Path(path)
+    if not path.is_dir():
+        raise CheckpointError(f"no such folder: {path}; give a run folder or a checkpoint")
+    if (path / "state.json").exists():
+        return path
+    for folder in (path / "checkpoints", path):
+        found = checkpoint.latest(folder) if folder.is_dir() else None
+        if found is not None:
+            return found
+    raise CheckpointError(
+        f"no checkpoint in {path}: expected checkpoints/ with a finished one, as `choreo pretrain "
+        f"--run-dir {path}` writes it"
+    )
+
+
+def load(path: str | Path, device: str = "cpu") -> Agent:
+    """Load an agent from a run folder or a checkpoint, without optimisers, ready to act.
+
+    Raises CheckpointError where there is none, or one that is truncated or foreign.
+    """
+    folder = find_checkpoint(path)
+    tensors, state = checkpoint.load(folder)
+    if "agent" not in state:
+        raise CheckpointError(f"{folder} is not a checkpoint of an agent; it holds {list(state)}")
+    return restore_agent(tensors, state["agent"]).to(device).eval()
+
+
+def restore_agent(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> Agent:
+    """Rebuild an agent from the tensors of a checkpoint and its description."""
+    spec = EnvSpec.from_json(description["spec"])
+    config = AgentConfig.from_json(description["config"])
+    agent = Agent(spec, config, cast(Parts, description["parts"]))
+    load_agent_tensors(agent, tensors)
+    return agent
+
+
+def load_agent_tensors(agent: Agent, tensors: Mapping[str, Tensor]) -> None:
+    """Copy the tensors named `agent.*` into the networks."""
+    prefix = "agent."
+    own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    try:
+        agent.load_state_dict(own)
+    except RuntimeError as error:
+        raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
+
+
+def adapt(agent: Agent, config: AgentConfig, seed: int) -> Agent:
+    """An agent for fine-tuning: world model, skill space and skill policy of a pre-trained one.
+
+    Reward head, critics and meta-controller begin anew (paper section 3.3). Model and skill
+    settings and all sizes come from the pre-trained agent, other imagination and adaptation
+    settings from `config`.
+    """
+    old = agent.config
+    sized = replace(
+        config,
+        model=old.model,
+        skills=old.skills,
+        imagination=replace(
+            config.imagination, layers=old.imagination.layers, units=old.imagination.units
+        ),
+    )
+    fresh = Agent(agent.spec, sized, "adaptation", seed).to(agent.device)
+    for name in ("standardizer", "encoder", "rssm", "decoder"):
+        source = getattr(agent.world_model, name).state_dict()
+        getattr(fresh.world_model, name).load_state_dict(source)
+    fresh.skills.load_state_dict(agent.skills.state_dict())
+    fresh.skill_policy.actor.load_state_dict(agent.skill_policy.actor.state_dict())
+    return fresh

@@ -1,0 +1,1 @@
+"""Readers of recorded data, one file per format."""

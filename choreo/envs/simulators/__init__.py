@@ -1,0 +1,1 @@
+"""Simulators: what moves, and nothing of processes."""

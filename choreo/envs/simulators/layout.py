@@ -1,0 +1,100 @@
+"""From the named arrays of a `dm_env.Environment` to one vector and images."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from dm_env import specs
+
+from choreo.envs.rendering import images
+from choreo.envs.spaces import ArraySpec
+from choreo.errors import EnvironmentMismatch
+
+_VECTOR = "observation"
+
+
+class _Slot(NamedTuple):
+    """Where an array lies in the flat vector; `key` is None for an observation without name."""
+
+    key: str | None
+    place: slice
+    flatten: bool
+
+
+class Layout:
+    """Puts vectors end to end in their own order, as "observation", and turns images about.
+
+    An image without a name is "observation" too. Raises `EnvironmentMismatch` for arrays that no
+    agent can take.
+    """
+
+    def __init__(self, id: str, spec: Any) -> None:
+        entries: dict[str | None, Any] = {None: spec}
+        if isinstance(spec, Mapping):
+            entries = dict(spec.items())
+        for key, array in entries.items():
+            _check_array(id, key, array)
+        self._images = {
+            _VECTOR if key is None else key: (key, images.channels_last(array.shape))
+            for key, array in entries.items()
+            if _is_image(array)
+        }
+        self._slots = _slots({k: a for k, a in entries.items() if not _is_image(a)})
+        self._size = self._slots[-1].place.stop if self._slots else 0
+        self.observations = self._describe(id, entries)
+
+    def read(self, raw: Any) -> dict[str, np.ndarray]:
+        """Return the arrays of one time step, freshly allocated."""
+        shown = {}
+        if self._size:
+            vector = shown[_VECTOR] = np.empty(self._size, dtype=np.float32)
+            for key, place, flatten in self._slots:
+                value = raw if key is None else raw[key]
+                vector[place] = value.ravel() if flatten else value
+        for name, (key, last) in self._images.items():
+            shown[name] = images.channel_first(raw if key is None else raw[key], last)
+        return shown
+
+    def _describe(self, id: str, entries: dict[str | None, Any]) -> dict[str, ArraySpec]:
+        if self._size and _VECTOR in self._images:
+            raise EnvironmentMismatch(
+                f"{id}: an image is called '{_VECTOR}', which is the name of all its vectors put"
+                " together. Give the image another name."
+            )
+        shown = {_VECTOR: ArraySpec((self._size,), "float32")} if self._size else {}
+        for name, (key, last) in self._images.items():
+            shown[name] = images.image_spec(entries[key].shape, last)
+        if not shown:
+            raise EnvironmentMismatch(f"{id} shows no observation at all.")
+        return shown
+
+
+def _slots(entries: dict[str | None, Any]) -> list[_Slot]:
+    slots: list[_Slot] = []
+    start = 0
+    for key, array in entries.items():
+        stop = start + math.prod(array.shape)
+        slots.append(_Slot(key, slice(start, stop), len(array.shape) > 1))
+        start = stop
+    return slots
+
+
+def _is_image(array: Any) -> bool:
+    return len(array.shape) == 3 and array.dtype == np.uint8
+
+
+def _check_array(id: str, key: str | None, array: Any) -> None:
+    name = "its observation" if key is None else f"the observation '{key}'"
+    if not isinstance(array, specs.Array):
+        raise EnvironmentMismatch(
+            f"{id}: {name} is a {type(array).__name__}; wanted one array per name, without nesting."
+        )
+    if array.dtype.kind not in "fiub":
+        raise EnvironmentMismatch(f"{id}: {name} has dtype {array.dtype}; wanted numbers.")
+    if len(array.shape) > 3 and array.dtype == np.uint8:
+        raise EnvironmentMismatch(
+            f"{id}: {name} has shape {array.shape}; wanted one image (H, W, C), not a stack."
+        )
+    if images.looks_like_one(array.shape) and array.dtype != np.uint8:
+        raise EnvironmentMismatch(f"{id}: {images.wrong_dtype(name, array.shape, array.dtype)}")

@@ -1,0 +1,344 @@
+"""Learners: the optimisers of an agent and one update, as a list of parts that run in turn.
+
+Pre-training and fine-tuning differ in the parts a learner is built with, nowhere else.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from choreo.agent import Agent
+from choreo.exploration import Replayed
+from choreo.imagination import ActorCritic, Noise, Policy, Trajectory, imagine
+from choreo.imagination.actor_critic import one_hot
+from choreo.learning.modes import Mode, make_runner
+from choreo.learning.update import Metrics, Part, Timer, Update
+from choreo.nn import (
+    Inputs,
+    Optimizer,
+    OptimizerConfig,
+    RunningMagnitude,
+    condition,
+    frozen,
+)
+from choreo.nn.precision import Precision, products_in
+from choreo.skills import code_reward, entropy_reward
+from choreo.world_model import Batch
+
+__all__ = ["Learner", "Metrics", "Update", "adaptation_learner", "pretraining_learner"]
+
+
+class WorldModelPart(Part):
+    """Learns the world model on the batch."""
+
+    name = "world_model"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig, reward_gradient: bool) -> None:
+        self.model, self.reward_gradient = agent.world_model, reward_gradient
+        self.starts = agent.config.imagination.starts
+        optimizer = Optimizer(self.model.parameters(), config.model_lr, config)
+        self.optimizers = {"world_model": optimizer}
+
+    def update(self, update: Update) -> Metrics:
+        rssm, (batch, length) = self.model.rssm, update.batch.reward.shape
+        uniform = uniform_numbers(update, length, batch, rssm.variables)
+        model_loss = update.compiled(self.model.loss)
+        loss, update.output, metrics = model_loss(
+            update.batch, self.reward_gradient, uniform=uniform
+        )
+        norm = self.optimizers["world_model"].step(loss)
+        update.choose_starts(self.starts)
+        return metrics | {"loss": loss.detach(), "grad_norm": norm}
+
+
+class ExplorationPart(Part):
+    """Learns the exploration bonus on the batch and the explorer in imagination."""
+
+    name = "exploration"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        assert agent.intrinsic is not None and agent.explorer is not None
+        self.agent, self.intrinsic, self.explorer = agent, agent.intrinsic, agent.explorer
+        self.normalizer = RunningMagnitude(agent.config.exploration.momentum).to(agent.device)
+        trainable = [p for p in self.intrinsic.parameters() if p.requires_grad]
+        self.optimizers = {"bonus": Optimizer(trainable, config.model_lr, config)}
+        self.optimizers |= actor_critic_optimizers(self.explorer, config)
+
+    def update(self, update: Update) -> Metrics:
+        output = update.posterior
+        replayed = Replayed(output.feat, output.kl, update.batch.action, update.batch.is_first)
+        loss = update.compiled(self.intrinsic.loss)(replayed)
+        self.optimizers["bonus"].step(loss)
+        with frozen(self.agent.world_model, self.intrinsic):
+            trajectory = roll_out(self.agent, update, Policy(self.explorer.actor))
+            bonus = update.compiled(self.intrinsic.reward)(trajectory)
+        assert self.normalizer is not None
+        reward = self.normalizer(bonus)
+        metrics = improve(
+            update, self.explorer, self.optimizers, trajectory, trajectory.feat, reward
+        )
+        return metrics | {"bonus_loss": loss.detach(), "bonus": bonus.detach().mean()}
+
+    def after(self, update: Update) -> None:
+        self.explorer.update_slow_critic(update.number)
+
+
+class CodebookPart(Part):
+    """Learns the skill autoencoder and its codebook on the posterior h of the batch."""
+
+    name = "codebook"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        self.skills = agent.skills
+        self.optimizers = {
+            "skills": Optimizer(self.skills.parameters(), config.behavior_lr, config)
+        }
+
+    def update(self, update: Update) -> Metrics:
+        deter = update.posterior.posterior.deter.flatten(0, 1)
+        loss, metrics = update.compiled(self.skills.loss)(deter)
+        self.optimizers["skills"].step(loss)
+        return metrics | {"loss": loss.detach(), "resampled": self.skills.resampled.clone()}
+
+    def after(self, update: Update) -> None:
+        deter = update.posterior.posterior.deter.flatten(0, 1)
+        self.skills.maybe_resample(deter, update.number + 1, update.generator)
+
+
+class SkillPart(Part):
+    """Learns the policy of every skill in imagination: r_skill = r_ent + r_code."""
+
+    name = "skills"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        self.agent, self.policy = agent, agent.skill_policy
+        self.optimizers = actor_critic_optimizers(self.policy, config)
+
+    def update(self, update: Update) -> Metrics:
+        start, device = update.start, self.agent.device
+        index = torch.randint(
+            self.agent.num_skills, (len(start.deter),), generator=update.generator, device=device
+        )
+        code = one_hot(index, self.agent.num_skills)
+        policy = Policy(self.policy.actor, code=code)
+        with frozen(self.agent.world_model):
+            trajectory = roll_out(self.agent, update, policy)
+        reward, metrics = self._reward(trajectory, index, update.timer)
+        inputs = condition(trajectory.feat, code)
+        return metrics | improve(update, self.policy, self.optimizers, trajectory, inputs, reward)
+
+    def after(self, update: Update) -> None:
+        self.policy.update_slow_critic(update.number)
+
+    def _reward(
+        self, trajectory: Trajectory, index: Tensor, timer: Timer
+    ) -> tuple[Tensor, Metrics]:
+        config, deter = self.agent.config.skills, trajectory.deter
+        with torch.no_grad():
+            decoded = self.agent.skills.decoded_codes()[index]
+        code = code_reward(deter, decoded)
+        with timer("entropy_reward"):
+            particles = deter.detach().flatten(0, 1)
+            entropy = entropy_reward(particles, config.neighbours, config.entropy_clip)
+        entropy = entropy.view(code.shape)
+        metrics = {"reward_code": code.detach().mean(), "reward_entropy": entropy.mean()}
+        return config.code_scale * code + config.entropy_scale * entropy, metrics
+
+
+class AdaptationPart(Part):
+    """Learns the meta-controller and fine-tunes the skill policy on the predicted reward."""
+
+    name = "adaptation"
+
+    def __init__(self, agent: Agent, config: OptimizerConfig, freeze_skills: bool) -> None:
+        assert agent.controller is not None
+        self.agent, self.controller = agent, agent.controller
+        self.skill_actor = agent.skill_policy.actor
+        selector = self.controller.selector
+        self.optimizers = {
+            "selector": Optimizer(selector.actor.parameters(), config.behavior_lr, config),
+            "critic": Optimizer(selector.critic.parameters(), config.behavior_lr, config),
+        }
+        if not freeze_skills:
+            self.optimizers["skill_actor"] = Optimizer(
+                self.skill_actor.parameters(), config.behavior_lr, config
+            )
+        self.updates = 0
+
+    def update(self, update: Update) -> Metrics:
+        horizon, rows = self.agent.config.imagination.horizon, len(update.start.deter)
+        policy = self.controller.policy(self.skill_actor, horizon, rows, update.generator)
+        with frozen(self.agent.world_model):
+            trajectory = roll_out(self.agent, update, policy)
+            reward = self.agent.world_model.predict_reward(trajectory.feat)
+        losses, metrics = self.controller.losses(trajectory, reward)
+        for name, optimizer in self.optimizers.items():
+            optimizer.step(losses[name])
+        metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
+        return metrics | {"reward": reward.detach().mean()}
+
+    def after(self, update: Update) -> None:
+        self.controller.selector.update_slow_critic(self.updates)
+        self.updates += 1
+
+
+class Learner:
+    """Runs its parts one after the other on a batch; knows nothing of what they are."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        parts: list[Part],
+        generator: torch.Generator,
+        mode: Mode = "eager",
+        precision: Precision = "fp32",
+    ) -> None:
+        self.agent, self.parts, self.generator = agent, parts, generator
+        self.precision: Precision = precision
+        self.updates = 0
+        self.timer: Timer = lambda name: nullcontext()
+        self.runner = make_runner(mode, agent.device, generator, self.changing)
+
+    def update(self, batch: Batch, skip: Collection[str] = ()) -> Metrics:
+        """One update on a batch; returns metrics named `part/metric`, left on the device."""
+        with products_in(self.precision):
+            return self._update(batch, skip)
+
+    def _update(self, batch: Batch, skip: Collection[str]) -> Metrics:
+        metrics: Metrics = {}
+        parts = [part for part in self.parts if part.name not in skip]
+        update = self.runner.begin(self.begin(batch), parts)
+        for part in parts:
+            with self.timer(part.name):
+                found = self.runner.run(part, update)
+                part.after(update)
+            metrics |= {f"{part.name}/{key}": value for key, value in found.items()}
+        self.updates += 1
+        return metrics
+
+    def begin(self, batch: Batch) -> Update:
+        """What the parts of the next update share."""
+        return Update(self.updates, batch, self.generator, self.timer)
+
+    def changing(self) -> Iterator[Tensor]:
+        """Every tensor that an update changes: networks, moments and normalisers."""
+        yield from self.agent.state_dict().values()
+        yield from self.state_dict().values()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Moments of every optimiser and the normalisers, by name."""
+        state: dict[str, Tensor] = {}
+        for part in self.parts:
+            for name, optimizer in part.optimizers.items():
+                entries = optimizer.state_dict()
+                state |= {f"{part.name}.{name}/{key}": value for key, value in entries.items()}
+            if part.normalizer is not None:
+                entries = part.normalizer.state_dict()
+                state |= {f"{part.name}.normalizer/{key}": v for key, v in entries.items()}
+        return state
+
+    def counters(self) -> dict[str, int]:
+        """Update counts, as JSON: of the learner and of the parts that count their own."""
+        own = {part.name: part.updates for part in self.parts if isinstance(part, AdaptationPart)}
+        return {"updates": self.updates} | own
+
+    def load_state_dict(self, state: Mapping[str, Tensor], counters: Mapping[str, int]) -> None:
+        """Restore what `state_dict` and `counters` gave."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            owner, name = key.split("/", 1)
+            groups.setdefault(owner, {})[name] = value
+        for part in self.parts:
+            for name, optimizer in part.optimizers.items():
+                optimizer.load_state_dict(groups.get(f"{part.name}.{name}", {}))
+            if part.normalizer is not None:
+                part.normalizer.load_state_dict(groups[f"{part.name}.normalizer"])
+            if isinstance(part, AdaptationPart):
+                part.updates = counters[part.name]
+        self.updates = counters["updates"]
+
+
+def actor_critic_optimizers(
+    actor_critic: ActorCritic, config: OptimizerConfig
+) -> dict[str, Optimizer]:
+    """One optimiser for the actor and one for the critic."""
+    return {
+        "actor": Optimizer(actor_critic.actor.parameters(), config.behavior_lr, config),
+        "critic": Optimizer(actor_critic.critic.parameters(), config.behavior_lr, config),
+    }
+
+
+def roll_out(agent: Agent, update: Update, policy: Policy) -> Trajectory:
+    """Imagine from every start of the update under `policy`."""
+    c, rssm, start = agent.config.imagination, agent.world_model.rssm, update.start
+    noise = Noise.draw(rssm, len(start.deter), c.horizon, update.generator)
+    rollout = update.compiled(imagine)
+    return rollout(rssm, start, update.is_terminal, policy, noise, c.gamma)
+
+
+def improve(
+    update: Update,
+    actor_critic: ActorCritic,
+    optimizers: Mapping[str, Optimizer],
+    trajectory: Trajectory,
+    inputs: Inputs,
+    reward: Tensor,
+) -> Metrics:
+    """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""
+    target, actor_loss, metrics = update.compiled(objective)(
+        actor_critic, trajectory, inputs, reward
+    )
+    optimizers["actor"].step(actor_loss)  # frees what was imagined before the critic needs room
+    critic_loss_of = update.compiled(actor_critic.critic_loss)
+    critic_loss, more = critic_loss_of(inputs, target, trajectory.weight)
+    optimizers["critic"].step(critic_loss)
+    losses = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
+    return metrics | more | losses
+
+
+def objective(
+    actor_critic: ActorCritic, trajectory: Trajectory, inputs: Inputs, reward: Tensor
+) -> tuple[Tensor, Tensor, Metrics]:
+    """Targets (H, N) of an imagined batch, the actor's loss and its metrics."""
+    target, value = actor_critic.target(inputs, reward, trajectory.discount)
+    loss, metrics = actor_critic.actor_loss(
+        inputs, trajectory.action, target, value, trajectory.weight
+    )
+    return target, loss, metrics
+
+
+def uniform_numbers(update: Update, *shape: int) -> Tensor:
+    """Uniform numbers of the update's stream, on the device of its batch."""
+    device = update.batch.action.device
+    return torch.rand(*shape, generator=update.generator, device=device)
+
+
+def pretraining_learner(
+    agent: Agent,
+    config: OptimizerConfig,
+    generator: torch.Generator,
+    mode: Mode = "eager",
+    precision: Precision = "fp32",
+) -> Learner:
+    """World model, explorer, codebook and skills, trained together without rewards."""
+    parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=False)]
+    if agent.intrinsic is not None and not agent.intrinsic.acts_randomly:
+        parts.append(ExplorationPart(agent, config))
+    parts += [CodebookPart(agent, config), SkillPart(agent, config)]
+    return Learner(agent, parts, generator, mode, precision)
+
+
+def adaptation_learner(
+    agent: Agent,
+    config: OptimizerConfig,
+    generator: torch.Generator,
+    freeze_skills: bool = False,
+    mode: Mode = "eager",
+    precision: Precision = "fp32",
+) -> Learner:
+    """World model shaped by the reward, and the meta-controller with its skills."""
+    model = WorldModelPart(agent, config, reward_gradient=True)
+    parts = [model, AdaptationPart(agent, config, freeze_skills)]
+    return Learner(agent, parts, generator, mode, precision)

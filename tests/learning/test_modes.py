@@ -1,0 +1,234 @@
+"""Eager, compiled and captured updates agree; what only CUDA can do stands in tests/gpu."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+from toy_agents import changed, copies, toy_agent, toy_batch
+from toy_graphs import OperationRecorder, Operations
+
+from choreo import native
+from choreo.agent import Parts
+from choreo.capture import untouched
+from choreo.errors import UsageError
+from choreo.exploration import ExplorationConfig
+from choreo.learning.learner import Learner, adaptation_learner, pretraining_learner
+from choreo.learning.modes import Captured, Compiled, Compiler, Mode, Runner, choose_mode
+from choreo.nn import OptimizerConfig
+
+RATES = OptimizerConfig(model_lr=1e-3, behavior_lr=1e-3)
+BOTH: tuple[Parts, ...] = ("pretraining", "adaptation")
+
+# PyTorch's compiler does several things that PyTorch warns of.
+tracing = pytest.mark.filterwarnings("ignore:::torch")
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled() -> None:
+    """What other tests had compiled does not count: PyTorch gives up on what it compiles often."""
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No native kernels: what runs is what runs on CUDA."""
+    monkeypatch.setattr(native, "usable", lambda *tensors: False)
+
+
+def make(parts: Parts, **changes: Any) -> Learner:
+    build = pretraining_learner if parts == "pretraining" else adaptation_learner
+    return build(toy_agent(parts, **changes), RATES, torch.Generator().manual_seed(0))
+
+
+def captured(learner: Learner, compiler: Compiler | None = None) -> OperationRecorder:
+    """Let operations recorded on the CPU run the learner."""
+    recorder = OperationRecorder(learner.generator)
+    learner.runner = Captured(recorder, learner.changing, compiler)
+    return recorder
+
+
+def everything(learner: Learner) -> dict[str, torch.Tensor]:
+    state = {**copies(learner.agent), "stream": learner.generator.get_state()}
+    return state | {key: value.clone() for key, value in learner.state_dict().items()}
+
+
+def resting(number: int) -> tuple[str, ...]:
+    """Some parts rest in the first updates, as they may in a run."""
+    return ("exploration", "skills", "adaptation") if number < 2 else ()
+
+
+@pytest.mark.parametrize("parts", BOTH)
+@pytest.mark.parametrize("starts", [0, 5])
+def test_captured_updates_are_the_eager_ones(parts: Parts, starts: int, plain: None) -> None:
+    """Bitwise, over slow critics, resampled codes, resting parts and every drawn number."""
+    imagination = replace(toy_agent().config.imagination, starts=starts)
+    eager, other = make(parts, imagination=imagination), make(parts, imagination=imagination)
+    captured(other)
+    for number in range(20):
+        batch = toy_batch(number)
+        one, two = (x.update(batch, resting(number)) for x in (eager, other))
+        assert one.keys() == two.keys()
+        assert all(value.float().equal(two[key]) for key, value in one.items()), number
+    first, second = everything(eager), everything(other)
+    assert all(first[key].equal(second[key]) for key in first)
+    assert eager.counters() == other.counters()
+
+
+@pytest.mark.parametrize("kind", ["plan2explore", "rnd", "random"])
+def test_every_kind_of_exploration_is_captured(kind: str, plain: None) -> None:
+    exploration = ExplorationConfig(kind=kind, layers=1, units=8)  # pyright: ignore[reportArgumentType]
+    eager, other = (make("pretraining", exploration=exploration) for _ in range(2))
+    captured(other)
+    for number in range(3):
+        one, two = (x.update(toy_batch(number)) for x in (eager, other))
+        assert all(value.float().equal(two[key]) for key, value in one.items()), number
+
+
+def test_a_set_of_parts_is_warmed_up_and_recorded_once_and_replayed_in_order(plain: None) -> None:
+    learner = make("pretraining")
+    recorder = captured(learner)
+    sets = [("exploration", "skills"), (), ("exploration", "skills"), ()]
+    for number, skip in enumerate(sets):
+        learner.update(toy_batch(number), skip)
+    few, all_four = ["replay 1", "replay 2"], [f"replay {n}" for n in range(3, 7)]
+    assert recorder.calls == [
+        *["warm up", "record", "record", *few],
+        *["warm up", *["record"] * 4, *all_four],
+        *few,
+        *all_four,
+    ]
+
+
+def test_batches_of_another_shape_have_graphs_of_their_own(plain: None) -> None:
+    eager, other = make("pretraining"), make("pretraining")
+    captured(other)
+    for batch in (toy_batch(0), toy_batch(1, length=8), toy_batch(2)):
+        one, two = eager.update(batch), other.update(batch)
+        assert all(value.float().equal(two[key]) for key, value in one.items())
+
+
+def test_metrics_stay_good_after_later_updates(plain: None) -> None:
+    learner = make("pretraining")
+    captured(learner)
+    first = learner.update(toy_batch(0))
+    before = {key: value.clone() for key, value in first.items()}
+    learner.update(toy_batch(1))
+    assert all(value.equal(before[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("parts", BOTH)
+def test_warming_up_leaves_no_trace(parts: Parts) -> None:
+    """The code that saves and restores is the one that CUDA uses."""
+    learner, runner = make(parts), Runner()
+    learner.update(toy_batch(0))
+    before, counters = everything(learner), learner.counters()
+    with untouched(learner.changing(), learner.generator):
+        update = learner.begin(toy_batch(1))
+        for _ in range(3):
+            for part in learner.parts:
+                runner.run(part, update)
+        assert changed(before, learner.agent)
+    after = everything(learner)
+    assert all(after[key].equal(before[key]) for key in before)
+    assert counters == learner.counters()
+
+
+@pytest.mark.parametrize("parts", BOTH)
+def test_an_update_asks_the_device_for_nothing(parts: Parts, plain: None) -> None:
+    """Also where codes are resampled and slow critics are copied."""
+    learner = make(parts)
+    with Operations() as operations:
+        for number in range(5):
+            learner.update(toy_batch(number))
+    assert operations.asked() == []
+    with Operations() as operations:
+        bool(torch.ones(()) > 0)
+        torch.ones(3).max().item()
+        torch.ones(3)[torch.ones(3) > 0]
+    assert len(operations.asked()) == 3, "the count sees what it is to see"
+
+
+def agree(eager: Learner, other: Learner, updates: int = 20, relative: float = 1e-3) -> None:
+    for number in range(updates):
+        batch = toy_batch(number, length=4)
+        one, two = (x.update(batch, resting(number)) for x in (eager, other))
+        for key, value in one.items():
+            torch.testing.assert_close(
+                two[key].float(), value.float(), rtol=relative, atol=1e-4, msg=key
+            )
+    first, second = everything(eager), everything(other)
+    assert first["stream"].equal(second["stream"]), "both drew the same numbers"
+
+
+@tracing
+def test_what_is_compiled_is_traced_whole_and_is_the_eager_update() -> None:
+    """Into graphs whose operations then run as they are; no code is generated."""
+    counters.clear()
+    eager, other = make("adaptation"), make("adaptation")
+    other.runner = Compiled(Compiler("eager"))
+    agree(eager, other)
+    assert counters["stats"]["unique_graphs"] == 2, "the model's loss and the rollout, each once"
+    assert not counters["graph_break"]
+
+
+@tracing
+@pytest.mark.parametrize("parts", BOTH)
+def test_graphs_of_what_was_compiled_are_the_eager_update(parts: Parts, plain: None) -> None:
+    """Everything is compiled while warming up, nothing while recording."""
+    counters.clear()
+    eager, other = make(parts), make(parts)
+    recorder = captured(other, Compiler("eager"))
+    agree(eager, other, updates=4)
+    graphs = counters["stats"]["unique_graphs"]
+    agree(eager, other, updates=2)
+    assert counters["stats"]["unique_graphs"] == graphs and not counters["graph_break"]
+    assert recorder.calls.count("warm up") == 2, "without and with the parts that rest at first"
+
+
+@tracing
+@pytest.mark.slow
+def test_the_gradients_that_are_traced_are_the_eager_ones() -> None:
+    counters.clear()
+    eager, other = make("pretraining"), make("pretraining")
+    other.runner = Compiled(Compiler("aot_eager"))
+    agree(eager, other)
+    assert not counters["graph_break"]
+
+
+@tracing
+@pytest.mark.slow
+def test_compiled_updates_are_the_eager_ones() -> None:
+    eager, other = make("adaptation"), make("adaptation")
+    other.runner = Compiled(Compiler())
+    agree(eager, other)
+
+
+@tracing
+def test_where_nothing_can_be_compiled_the_message_says_what_to_do() -> None:
+    def backend(graph: object, inputs: object) -> None:
+        raise RuntimeError("no compiler")
+
+    learner = make("adaptation")
+    learner.runner = Compiled(Compiler(backend))
+    with pytest.raises(UsageError, match=r"C\+\+ compiler .* --mode eager needs neither"):
+        learner.update(toy_batch(length=4))
+
+
+def test_modes_are_chosen_by_the_device() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    expected: dict[tuple[Mode, torch.device], Mode] = {
+        ("auto", cpu): "eager",
+        ("auto", cuda): "captured",
+        ("eager", cuda): "eager",
+        ("compiled", cpu): "compiled",
+        ("captured", cuda): "captured",
+        ("captured-compiled", cuda): "captured-compiled",
+    }
+    for (mode, device), chosen in expected.items():
+        assert choose_mode(mode, device) == chosen
+    with pytest.raises(UsageError, match=r"--mode captured .* on the cpu; use --mode auto"):
+        choose_mode("captured", cpu)
+    with pytest.raises(UsageError, match="--mode captured-compiled records"):
+        choose_mode("captured-compiled", cpu)
