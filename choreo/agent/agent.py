@@ -1,5 +1,6 @@
 """An agent: all its networks, how it acts, how it is saved and loaded. No optimiser lives here."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -217,7 +218,7 @@ def _present(part: Any, name: str, parts: str) -> Any:
 
 def find_checkpoint(path: str | Path) -> Path:
     """The checkpoint folder that `path` means: itself, or the latest one of a run folder."""
-    path = Path(path)
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 - leaves unknown users be
     if not path.is_dir():
         raise CheckpointError(f"no such folder: {path}; give a run folder or a checkpoint")
     if (path / "state.json").exists():

@@ -103,6 +103,12 @@ def load_state(path: Path) -> dict[str, Any]:
     return found["state"]
 
 
+def identity(path: Path) -> str:
+    """A hash of the tensors of a checkpoint, as it was recorded when they were written."""
+    load_state(path)
+    return str(_read_json(path)["tensors_sha256"])
+
+
 def latest(folder: Path) -> Path | None:
     """The checkpoint that was completed last, or None when there is none."""
     pointer = Path(folder) / LATEST
