@@ -277,5 +277,5 @@ MAY_CHANGE = (
 )
 """Options that may differ when a run is resumed; every other one is refused by name."""
 
-LATER_OPTIONS = {"precision": "fp32"}
+LATER_OPTIONS = {"precision": "fp32", "skills.kind": "codebook", "exploration.neighbours": 12}
 """Options that older runs do not have, and what those did."""

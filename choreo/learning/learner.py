@@ -58,14 +58,16 @@ class ExplorationPart(Part):
         self.agent, self.intrinsic, self.explorer = agent, agent.intrinsic, agent.explorer
         self.normalizer = RunningMagnitude(agent.config.exploration.momentum).to(agent.device)
         trainable = [p for p in self.intrinsic.parameters() if p.requires_grad]
-        self.optimizers = {"bonus": Optimizer(trainable, config.model_lr, config)}
-        self.optimizers |= actor_critic_optimizers(self.explorer, config)
+        self.optimizers = actor_critic_optimizers(self.explorer, config)
+        if trainable:  # apt has no network of its own
+            self.optimizers["bonus"] = Optimizer(trainable, config.model_lr, config)
 
     def update(self, update: Update) -> Metrics:
         output = update.posterior
         replayed = Replayed(output.feat, output.kl, update.batch.action, update.batch.is_first)
         loss = update.compiled(self.intrinsic.loss)(replayed)
-        self.optimizers["bonus"].step(loss)
+        if "bonus" in self.optimizers:
+            self.optimizers["bonus"].step(loss)
         with frozen(self.agent.world_model, self.intrinsic):
             trajectory = roll_out(self.agent, update, Policy(self.explorer.actor))
             bonus = update.compiled(self.intrinsic.reward)(trajectory)
@@ -120,7 +122,7 @@ class SkillPart(Part):
         policy = Policy(self.policy.actor, code=code)
         with frozen(self.agent.world_model):
             trajectory = roll_out(self.agent, update, policy)
-        reward, metrics = self._reward(trajectory, index, update.timer)
+        reward, metrics = self._reward(trajectory, index, update)
         inputs = condition(trajectory.feat, code)
         return metrics | improve(update, self.policy, self.optimizers, trajectory, inputs, reward)
 
@@ -128,18 +130,40 @@ class SkillPart(Part):
         self.policy.update_slow_critic(update.number)
 
     def _reward(
-        self, trajectory: Trajectory, index: Tensor, timer: Timer
+        self, trajectory: Trajectory, index: Tensor, update: Update
     ) -> tuple[Tensor, Metrics]:
         config, deter = self.agent.config.skills, trajectory.deter
         with torch.no_grad():
             decoded = self.agent.skills.decoded_codes()[index]
         code = code_reward(deter, decoded)
-        with timer("entropy_reward"):
+        with update.timer("entropy_reward"):
             particles = deter.detach().flatten(0, 1)
             entropy = entropy_reward(particles, config.neighbours, config.entropy_clip)
         entropy = entropy.view(code.shape)
         metrics = {"reward_code": code.detach().mean(), "reward_entropy": entropy.mean()}
         return config.code_scale * code + config.entropy_scale * entropy, metrics
+
+
+class DiscriminatorPart(SkillPart):
+    """Learns skills that a discriminator tells apart: r_skill = log q(z | h) - log p(z)."""
+
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        super().__init__(agent, config)
+        assert agent.skills.discriminator is not None
+        self.discriminator = agent.skills.discriminator
+        parameters = self.discriminator.parameters()
+        self.optimizers["discriminator"] = Optimizer(parameters, config.behavior_lr, config)
+
+    def _reward(
+        self, trajectory: Trajectory, index: Tensor, update: Update
+    ) -> tuple[Tensor, Metrics]:
+        deter = trajectory.deter
+        loss, metrics = update.compiled(self.discriminator.loss)(deter.detach(), index)
+        self.optimizers["discriminator"].step(loss)
+        with frozen(self.discriminator):
+            reward = update.compiled(self.discriminator.reward)(deter, index)
+        metrics |= {"loss": loss.detach(), "reward": reward.detach().mean()}
+        return reward, metrics
 
 
 class Learner:
@@ -236,7 +260,10 @@ def pretraining_learner(
     parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=False)]
     if agent.intrinsic is not None and not agent.intrinsic.acts_randomly:
         parts.append(ExplorationPart(agent, config))
-    parts += [CodebookPart(agent, config), SkillPart(agent, config)]
+    if agent.skills.discriminator is not None:
+        parts.append(DiscriminatorPart(agent, config))
+    else:
+        parts += [CodebookPart(agent, config), SkillPart(agent, config)]
     return Learner(agent, parts, generator, mode, precision)
 
 

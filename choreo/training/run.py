@@ -58,6 +58,7 @@ LEAST = {
     "imagination.units": 1,
     "skills.codes": 1,
     "skills.neighbours": 1,
+    "exploration.neighbours": 2,
     "imagination.starts": 0,
     "training.update_every": 1,
     "training.random_frames": 0,
@@ -211,12 +212,33 @@ def _check_sizes(config: FinetuneConfig, source: AgentConfig) -> None:
 
 
 def check_least(config: RunConfig) -> None:
-    """Refuse sizes that leave nothing to learn from."""
+    """Refuse sizes that leave nothing to learn from, and neighbours that there are not."""
     for name, least in LEAST.items():
         group, entry = name.split(".")
-        found = getattr(getattr(config, group), entry, least)  # offline has no environments
+        found = getattr(getattr(config, group, None), entry, least)  # offline has no environments
         if found < least:
             raise UsageError(f"--{name} is {found}; wanted is at least {least}")
+    if not isinstance(config, FinetuneConfig):  # which has no reward by neighbours
+        _check_neighbours(config)
+
+
+def _check_neighbours(config: RunConfig) -> None:
+    """Refuse more nearest neighbours than an update imagines states."""
+    imagination, states = config.imagination, config.training.batch * config.training.length
+    starts = min(imagination.starts or states, states)
+    particles, wanted = starts * (imagination.horizon + 1), {}
+    if config.skills.kind == "codebook":
+        wanted["skills"] = config.skills.neighbours
+    exploration = getattr(config, "exploration", None)
+    if exploration is not None and exploration.kind == "apt":
+        wanted["exploration"] = exploration.neighbours
+    for group, neighbours in wanted.items():
+        if neighbours > particles:
+            raise UsageError(
+                f"--{group}.neighbours is {neighbours}, and an update imagines {particles} states "
+                f"({starts} starts x {imagination.horizon + 1}); give fewer neighbours, or more "
+                "--imagination.starts or larger batches"
+            )
 
 
 def _prepare(config: RunConfig) -> torch.device:

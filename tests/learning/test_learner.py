@@ -1,3 +1,4 @@
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -36,7 +37,7 @@ def unowned(learner: Learner) -> set[str]:
     return {".".join(n.split(".")[:2]) for n, p in named if p.requires_grad and id(p) not in ids}
 
 
-@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd"])
+@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd", "apt", "icm"])
 def test_every_parameter_has_exactly_one_optimiser_in_pre_training(kind: ExplorationKind) -> None:
     exploration = ExplorationConfig(kind=kind, layers=1, units=8)
     learner = make("pretraining", toy_agent(exploration=exploration))
@@ -51,6 +52,22 @@ def test_fine_tuning_trains_all_but_the_skill_space_and_the_critic_of_the_skills
     assert unowned(learner) == rest
     assert len({id(p) for p in owned(learner)}) == len(owned(learner))
     assert unowned(make("adaptation", freeze_skills=True)) == rest | {"skill_policy.actor"}
+
+
+def test_a_discriminator_learns_with_its_skills_and_nothing_else_of_them() -> None:
+    agent = toy_agent(skills=replace(CONFIG.skills, kind="diayn"))
+    learner = make("pretraining", agent)
+    assert unowned(learner) == {"skills.encoder", "skills.decoder"}
+    assert [part.name for part in learner.parts] == ["world_model", "exploration", "skills"]
+    before = copies(agent)
+    metrics = learner.update(toy_batch())
+    found = {".".join(name.split(".")[:3]) for name in changed(before, agent)}
+    assert {"skills.discriminator.logits", "skills.discriminator.means"} <= found
+    assert not any(name.startswith(("skills.codebook", "skills.encoder")) for name in found)
+    assert metrics["skills/reward"] < math.log(5) and metrics["skills/loss"] > 0
+    for key, value in learner.state_dict().items():
+        if key.startswith("skills.discriminator") and key.endswith("exp_avg"):
+            assert value.abs().sum() > 0, key
 
 
 def test_one_policy_for_a_task_leaves_skills_alone() -> None:

@@ -142,13 +142,32 @@ def test_seeds_give_different_runs(tmp_path: Path, plain: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["plan2explore", "rnd", "random"])
+@pytest.mark.parametrize("kind", ["plan2explore", "rnd", "apt", "icm", "random"])
 def test_every_kind_of_exploration_runs(tmp_path: Path, kind: str) -> None:
     folder = pretrain(tmp_path / "run", "--exploration.kind", kind, frames=70)
     train = [line for line in metrics(folder) if line["kind"] == "train"]
     names = {key.split("/")[0] for key in train[-1]}
     assert state(folder)["learner"]["updates"] == 3
     assert ("exploration" in names) == (kind != "random")
+
+
+def test_skills_by_a_discriminator_run_resume_and_are_reported_on(tmp_path: Path) -> None:
+    options = ["--skills.kind", "diayn", "--exploration.kind", "apt"]
+    whole = pretrain(tmp_path / "whole", *options, frames=80)
+    parts = pretrain(tmp_path / "parts", *options, frames=60)
+    assert_same_run(whole, pretrain(parts, *options, frames=80))
+    train = [line for line in metrics(whole) if line["kind"] == "train"]
+    assert train[-1]["skills/told_right"] <= 1 and "codebook/loss" not in train[-1]
+    report = ["--env", "toy_envs:long_point", "--time-limit", "60", "--steps", "60"]
+    assert (
+        main(["skills", str(whole), *report, "--episodes", "2", "--out", str(tmp_path / "out")])
+        == 0
+    )
+    figures = json.loads((tmp_path / "out" / "skills.json").read_text())
+    assert 0 <= figures["hit_rate"]["trained"] <= 1
+    old, new = tensors(whole), tensors(finetune(tmp_path / "task", "--from", str(whole), frames=50))
+    key = "agent.skills.discriminator.means"
+    assert old[key].equal(new[key])
 
 
 def test_several_observation_keys_run(tmp_path: Path) -> None:
