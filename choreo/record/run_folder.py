@@ -184,7 +184,8 @@ def _compare(
     later: Mapping[str, Any],
 ) -> None:
     """Raise a UsageError that names every option which differs and may not."""
-    old, new = {**later, **flatten(found)}, flatten(wanted)
+    new = flatten(wanted)
+    old = {**{name: value for name, value in later.items() if name in new}, **flatten(found)}
     missing = "(not there)"
     lines = [
         f"  {name}: found {old.get(name, missing)}, wanted {new.get(name, missing)}"
