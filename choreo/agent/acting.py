@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from choreo.agent import Agent
 
 PolicyName = Literal["explore", "skill", "task", "random"]
-"""Who acts: the explorer, one skill, the meta-controller, or uniformly random actions."""
+"""Who acts: the explorer, one skill, what was fine-tuned on a task, or uniformly random actions."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Session:
     ) -> np.ndarray:
         """Take in an observation and return the action: float32 in [-1, 1], (A,) or (num, A).
 
-        A `skill` number runs that skill; without one the meta-controller acts, or the explorer
+        A `skill` number runs that skill; without one the policy of the task acts, or the explorer
         where there is none; `policy` names one of "explore", "skill", "task", "random". Episodes
         begin at the first call, after `reset()`, and where `is_first` (num,) says so.
 
@@ -190,7 +190,7 @@ class Session:
         return self._steps
 
     def _default_policy(self) -> PolicyName:
-        return "task" if self.agent.controller is not None else "explore"
+        return "task" if self.agent.plays_task else "explore"
 
     def _skill_numbers(self, skill: int | np.ndarray) -> Tensor:
         given = np.asarray(skill, np.int64)

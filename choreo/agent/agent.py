@@ -28,6 +28,7 @@ __all__ = [
     "Parts",
     "PolicyName",
     "Session",
+    "Start",
     "adapt",
     "find_checkpoint",
     "load",
@@ -35,8 +36,13 @@ __all__ = [
     "restore_agent",
 ]
 
-Parts = Literal["pretraining", "offline", "adaptation"]
-"""What an agent holds beside model and skills: an explorer, nothing, or a meta-controller."""
+Parts = Literal["pretraining", "offline", "adaptation", "task"]
+"""What an agent holds beside model and skills: an explorer, nothing, a meta-controller, or one
+policy for the task."""
+
+Start = Literal["skills", "explorer", "model", "scratch"]
+"""What fine-tuning begins with: skills under a meta-controller, the explorer's actor, a fresh
+policy on the pre-trained model, or nothing pre-trained."""
 
 
 SAVED = {checkpoint.TENSORS, checkpoint.STATE}
@@ -72,7 +78,7 @@ class AgentConfig:
 
 
 class Agent(nn.Module):
-    """World model, skill space and skill policy, with an explorer or a meta-controller."""
+    """World model, skill space and skill policy, with an explorer or what plays a task."""
 
     def __init__(self, spec: EnvSpec, config: AgentConfig, parts: Parts, seed: int = 0) -> None:
         super().__init__()
@@ -88,13 +94,20 @@ class Agent(nn.Module):
         feat = self.world_model.feat_size
         self.skills = SkillSpace(config.model.deter, config.skills)
         self.skill_policy = ActorCritic(feat, codes, actions, config.imagination)
-        self.explorer, self.intrinsic, self.controller = None, None, None
+        self.explorer, self.intrinsic, self.controller, self.task_policy = None, None, None, None
         if parts == "pretraining":
             entropy = config.exploration.entropy
             self.explorer = ActorCritic(feat, 0, actions, config.imagination, entropy=entropy)
             self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
         elif parts == "adaptation":
             self.controller = MetaController(feat, codes, config.imagination, config.adaptation)
+        elif parts == "task":
+            self.task_policy = ActorCritic(feat, 0, actions, config.imagination)
+
+    @property
+    def plays_task(self) -> bool:
+        """Whether the agent was fine-tuned, so that the policy "task" can act."""
+        return self.controller is not None or self.task_policy is not None
 
     @property
     def num_skills(self) -> int:
@@ -145,6 +158,8 @@ class Agent(nn.Module):
             return uniform * 2 - 1
         if policy == "explore":
             distribution = _present(self.explorer, "explorer", self.parts).actor(feat)
+        elif policy == "task" and self.task_policy is not None:
+            distribution = self.task_policy.actor(feat)
         else:
             code = self._code(feat, policy, skill, sample, generator)
             distribution = self.skill_policy.actor(condition(feat, code))
@@ -263,12 +278,13 @@ def load_agent_tensors(agent: Agent, tensors: Mapping[str, Tensor]) -> None:
         raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
 
 
-def adapt(agent: Agent, config: AgentConfig, seed: int) -> Agent:
+def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills") -> Agent:
     """An agent for fine-tuning: world model, skill space and skill policy of a pre-trained one.
 
-    Reward head, critics and meta-controller begin anew (paper section 3.3). Model and skill
-    settings and all sizes come from the pre-trained agent, other imagination and adaptation
-    settings from `config`.
+    Reward head, critics and meta-controller begin anew (paper section 3.3); from "explorer" and
+    "model" there is one policy for the task instead, the explorer's or a fresh one. Model and
+    skill settings and all sizes come from the pre-trained agent, other imagination and adaptation
+    settings from `config`. Raises UsageError for "explorer" where none was trained.
     """
     old = agent.config
     sized = replace(
@@ -279,10 +295,24 @@ def adapt(agent: Agent, config: AgentConfig, seed: int) -> Agent:
             config.imagination, layers=old.imagination.layers, units=old.imagination.units
         ),
     )
-    fresh = Agent(agent.spec, sized, "adaptation", seed).to(agent.device)
+    parts: Parts = "adaptation" if start == "skills" else "task"
+    fresh = Agent(agent.spec, sized, parts, seed).to(agent.device)
     for name in ("standardizer", "encoder", "rssm", "decoder"):
         source = getattr(agent.world_model, name).state_dict()
         getattr(fresh.world_model, name).load_state_dict(source)
     fresh.skills.load_state_dict(agent.skills.state_dict())
     fresh.skill_policy.actor.load_state_dict(agent.skill_policy.actor.state_dict())
+    if start == "explorer":
+        assert fresh.task_policy is not None
+        fresh.task_policy.actor.load_state_dict(_trained_explorer(agent).actor.state_dict())
     return fresh
+
+
+def _trained_explorer(agent: Agent) -> ActorCritic:
+    if agent.explorer is not None and not agent._explores_by_chance():
+        return agent.explorer
+    why = "explored by random actions" if agent.explorer else f"comes from {agent.parts}"
+    raise UsageError(
+        f"there is no trained explorer to start from: this agent {why}. Give --start skills or "
+        "--start model, or a run of `choreo pretrain` with an exploration bonus"
+    )

@@ -63,7 +63,7 @@ class EvaluateOptions(MeasureOptions):
     """Returns per episode of a policy, with mean and 95% interval."""
 
     policy: Literal["task", "skill", "explore", "random"] | None = None
-    """Who acts: the meta-controller, skills, the explorer, or chance; None is the meta-controller
+    """Who acts: the policy of the task, skills, the explorer, or chance; None is the task's policy
     of a fine-tuned agent, and all skills of a pre-trained one."""
     skill: int | None = None
     """Evaluate this skill alone."""
@@ -229,7 +229,7 @@ def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] 
                 f"{agent.num_skills - 1}"
             )
         return "skill", [options.skill]
-    default = "task" if agent.controller is not None else "skill"
+    default = "task" if agent.plays_task else "skill"
     policy: PolicyName = options.policy or default
     return policy, list(range(agent.num_skills)) if policy == "skill" else None
 

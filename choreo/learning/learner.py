@@ -11,18 +11,13 @@ from torch import Tensor
 
 from choreo.agent import Agent
 from choreo.exploration import Replayed
-from choreo.imagination import ActorCritic, Noise, Policy, Trajectory, imagine
+from choreo.imagination import Policy, Trajectory
 from choreo.imagination.actor_critic import one_hot
+from choreo.learning.imagined import actor_critic_optimizers, improve, roll_out
 from choreo.learning.modes import Mode, make_runner
+from choreo.learning.tasks import AdaptationPart, TaskPart
 from choreo.learning.update import Metrics, Part, Timer, Update
-from choreo.nn import (
-    Inputs,
-    Optimizer,
-    OptimizerConfig,
-    RunningMagnitude,
-    condition,
-    frozen,
-)
+from choreo.nn import Optimizer, OptimizerConfig, RunningMagnitude, condition, frozen
 from choreo.nn.precision import Precision, products_in
 from choreo.skills import code_reward, entropy_reward
 from choreo.world_model import Batch
@@ -147,43 +142,6 @@ class SkillPart(Part):
         return config.code_scale * code + config.entropy_scale * entropy, metrics
 
 
-class AdaptationPart(Part):
-    """Learns the meta-controller and fine-tunes the skill policy on the predicted reward."""
-
-    name = "adaptation"
-
-    def __init__(self, agent: Agent, config: OptimizerConfig, freeze_skills: bool) -> None:
-        assert agent.controller is not None
-        self.agent, self.controller = agent, agent.controller
-        self.skill_actor = agent.skill_policy.actor
-        selector = self.controller.selector
-        self.optimizers = {
-            "selector": Optimizer(selector.actor.parameters(), config.behavior_lr, config),
-            "critic": Optimizer(selector.critic.parameters(), config.behavior_lr, config),
-        }
-        if not freeze_skills:
-            self.optimizers["skill_actor"] = Optimizer(
-                self.skill_actor.parameters(), config.behavior_lr, config
-            )
-        self.updates = 0
-
-    def update(self, update: Update) -> Metrics:
-        horizon, rows = self.agent.config.imagination.horizon, len(update.start.deter)
-        policy = self.controller.policy(self.skill_actor, horizon, rows, update.generator)
-        with frozen(self.agent.world_model):
-            trajectory = roll_out(self.agent, update, policy)
-            reward = self.agent.world_model.predict_reward(trajectory.feat)
-        losses, metrics = self.controller.losses(trajectory, reward)
-        for name, optimizer in self.optimizers.items():
-            optimizer.step(losses[name])
-        metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
-        return metrics | {"reward": reward.detach().mean()}
-
-    def after(self, update: Update) -> None:
-        self.controller.selector.update_slow_critic(self.updates)
-        self.updates += 1
-
-
 class Learner:
     """Runs its parts one after the other on a batch; knows nothing of what they are."""
 
@@ -241,8 +199,9 @@ class Learner:
 
     def counters(self) -> dict[str, int]:
         """Update counts, as JSON: of the learner and of the parts that count their own."""
-        own = {part.name: part.updates for part in self.parts if isinstance(part, AdaptationPart)}
-        return {"updates": self.updates} | own
+        own = {part.name: part.updates for part in self.parts}
+        counted = {name: updates for name, updates in own.items() if updates is not None}
+        return {"updates": self.updates} | counted
 
     def load_state_dict(self, state: Mapping[str, Tensor], counters: Mapping[str, int]) -> None:
         """Restore what `state_dict` and `counters` gave."""
@@ -255,58 +214,9 @@ class Learner:
                 optimizer.load_state_dict(groups.get(f"{part.name}.{name}", {}))
             if part.normalizer is not None:
                 part.normalizer.load_state_dict(groups[f"{part.name}.normalizer"])
-            if isinstance(part, AdaptationPart):
+            if part.updates is not None:
                 part.updates = counters[part.name]
         self.updates = counters["updates"]
-
-
-def actor_critic_optimizers(
-    actor_critic: ActorCritic, config: OptimizerConfig
-) -> dict[str, Optimizer]:
-    """One optimiser for the actor and one for the critic."""
-    return {
-        "actor": Optimizer(actor_critic.actor.parameters(), config.behavior_lr, config),
-        "critic": Optimizer(actor_critic.critic.parameters(), config.behavior_lr, config),
-    }
-
-
-def roll_out(agent: Agent, update: Update, policy: Policy) -> Trajectory:
-    """Imagine from every start of the update under `policy`."""
-    c, rssm, start = agent.config.imagination, agent.world_model.rssm, update.start
-    noise = Noise.draw(rssm, len(start.deter), c.horizon, update.generator)
-    rollout = update.compiled(imagine)
-    return rollout(rssm, start, update.is_terminal, policy, noise, c.gamma)
-
-
-def improve(
-    update: Update,
-    actor_critic: ActorCritic,
-    optimizers: Mapping[str, Optimizer],
-    trajectory: Trajectory,
-    inputs: Inputs,
-    reward: Tensor,
-) -> Metrics:
-    """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""
-    target, actor_loss, metrics = update.compiled(objective)(
-        actor_critic, trajectory, inputs, reward
-    )
-    optimizers["actor"].step(actor_loss)  # frees what was imagined before the critic needs room
-    critic_loss_of = update.compiled(actor_critic.critic_loss)
-    critic_loss, more = critic_loss_of(inputs, target, trajectory.weight)
-    optimizers["critic"].step(critic_loss)
-    losses = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
-    return metrics | more | losses
-
-
-def objective(
-    actor_critic: ActorCritic, trajectory: Trajectory, inputs: Inputs, reward: Tensor
-) -> tuple[Tensor, Tensor, Metrics]:
-    """Targets (H, N) of an imagined batch, the actor's loss and its metrics."""
-    target, value = actor_critic.target(inputs, reward, trajectory.discount)
-    loss, metrics = actor_critic.actor_loss(
-        inputs, trajectory.action, target, value, trajectory.weight
-    )
-    return target, loss, metrics
 
 
 def uniform_numbers(update: Update, *shape: int) -> Tensor:
@@ -338,7 +248,13 @@ def adaptation_learner(
     mode: Mode = "eager",
     precision: Precision = "fp32",
 ) -> Learner:
-    """World model shaped by the reward, and the meta-controller with its skills."""
-    model = WorldModelPart(agent, config, reward_gradient=True)
-    parts = [model, AdaptationPart(agent, config, freeze_skills)]
+    """World model shaped by the reward, and what plays the task.
+
+    That is the meta-controller with its skills, or where the agent has one, a single policy.
+    """
+    parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=True)]
+    if agent.task_policy is not None:
+        parts.append(TaskPart(agent, config))
+    else:
+        parts.append(AdaptationPart(agent, config, freeze_skills))
     return Learner(agent, parts, generator, mode, precision)

@@ -93,14 +93,16 @@ def pretrain(config: PretrainConfig) -> RunFolder:
 
 
 def finetune(config: FinetuneConfig) -> RunFolder:
-    """Adapt skills to a task with the meta-controller, or learn it from scratch as the control.
+    """Adapt skills to a task with the meta-controller, or learn it as one of the controls does.
 
     The same configuration again resumes the run. Returns the run folder.
     """
+    config = config.resolved()
     device = _prepare(config)
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
-    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, LATER_OPTIONS)
+    later = LATER_OPTIONS | {"start": "scratch" if config.from_scratch else "skills"}
+    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, later)
     first_look(config, spec, run)
     streams = Streams(config.seed)
     generator = streams.torch("learning", device)
@@ -117,6 +119,7 @@ def finetune(config: FinetuneConfig) -> RunFolder:
         config.adaptation,
         agent.num_skills,
         streams.numpy("random skills"),
+        explores_by_skills=agent.controller is not None,
     )
     parts, first = Parts(agent, learner, streams), _first_update(config, agent)
     OnlineTrainer(config, run, parts, phase, first, _evaluator(config, phase)).train()
@@ -167,20 +170,20 @@ def _first_update(config: FinetuneConfig, agent: Agent) -> int:
 def _agent_to_adapt(config: FinetuneConfig, spec: EnvSpec) -> Agent:
     seed = derive_seed(config.seed, "init")
     if config.source is None:
-        if config.from_scratch:
+        if config.start == "scratch":
             return Agent(spec, config.agent_config(), "adaptation", seed)
         raise UsageError(
             "fine-tuning starts from a pre-trained run: give --from RUN, or --from-scratch for the "
             "control that learns the task with fresh weights"
         )
     source = _fitting_source(config, spec)
-    if config.from_scratch:
+    if config.start == "scratch":
         fresh = Agent(spec, config.agent_config(), "adaptation", seed)
         scale = source.world_model.standardizer.state_dict()
         fresh.world_model.standardizer.load_state_dict(scale)
         return fresh
     _check_sizes(config, source.config)
-    return adapt(source, config.agent_config(), seed)
+    return adapt(source, config.agent_config(), seed, config.start or "skills")
 
 
 def _fitting_source(config: FinetuneConfig, spec: EnvSpec) -> Agent:

@@ -90,6 +90,16 @@ def test_environments_that_cannot_be_used(
         ),
         (["env", "check"], "needs the id"),
         (["finetune", "--env", "toy_envs:point"], "--from RUN, or --from-scratch"),
+        (["finetune", "--env", "toy_envs:point", "--start", "model"], "--from RUN"),
+        (["finetune", "--env", "toy_envs:point", "--start", "luck"], "explorer"),
+        (
+            ["finetune", "--env", "toy_envs:point", "--start", "skills", "--from-scratch"],
+            "--start skills and --from-scratch contradict one another",
+        ),
+        (
+            ["finetune", "--env", "toy_envs:point", "--start", "model", "--freeze-skills"],
+            "--freeze-skills with --start model",
+        ),
     ],
 )
 def test_commands_and_options_that_do_not_exist_or_fit(

@@ -205,6 +205,62 @@ def test_from_scratch_has_the_same_sizes_and_fresh_weights(plain: Path, tmp_path
     assert not old["agent.skills.codebook.codes"].equal(new["agent.skills.codebook.codes"])
 
 
+TAKEN = {
+    "explorer": ("world_model.rssm.input.weight", "task_policy.actor.mean.weight"),
+    "model": ("world_model.rssm.input.weight",),
+    "scratch": (),
+}
+"""What each start takes of the pre-trained agent, by the name it has in the new one."""
+
+
+@pytest.mark.parametrize("start", TAKEN)
+def test_every_start_takes_what_it_says_and_learns_the_task(
+    start: str, plain: Path, tmp_path: Path
+) -> None:
+    chosen = ["--from", str(plain), "--start", start]
+    begun = load(finetune(tmp_path / "begun", *chosen, env="toy_envs:silent", frames=6))
+    old = load(plain).state_dict() | {
+        "task_policy.actor.mean.weight": load(plain).state_dict()["explorer.actor.mean.weight"]
+    }
+    new = begun.state_dict()
+    for key in {key for keys in TAKEN.values() for key in keys} & new.keys():
+        assert old[key].equal(new[key]) == (key in TAKEN[start]), key
+    folder = finetune(tmp_path / "run", *chosen)
+    assert state(folder)["learner"]["adaptation"] > 0
+    assert json.loads((folder / "config.json").read_text())["config"]["start"] == start
+    agent = load(folder)
+    assert agent.plays_task and (agent.controller is None) == (start != "scratch")
+    assert agent.session().act(np.ones(4)).shape == (2,)
+    options = ["--episodes", "2", "--json", "--time-limit", "20"]
+    assert main(["evaluate", str(folder), *options]) == 0
+
+
+def test_a_start_goes_on_bitwise_after_it_was_stopped(plain: Path, tmp_path: Path) -> None:
+    chosen = ["--from", str(plain), "--start", "explorer"]
+    whole = finetune(tmp_path / "whole", *chosen)
+    parts = finetune(tmp_path / "parts", *chosen, frames=70)
+    assert_same_run(whole, finetune(parts, *chosen))
+
+
+def test_old_names_of_starts_go_on_and_other_starts_are_refused(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run from before `--start` resumes as what it was."""
+    for name, old, same, other in (
+        ("skills", [], ["--start", "skills"], ["--start", "explorer"]),
+        ("scratch", ["--from-scratch"], ["--start", "scratch"], ["--start", "skills"]),
+    ):
+        chosen = ["--from", str(plain)]
+        folder = finetune(tmp_path / name, *chosen, *old, frames=60)
+        content = json.loads((folder / "config.json").read_text())
+        assert content["config"].pop("start") == name
+        (folder / "config.json").write_text(json.dumps(content))
+        finetune(folder, *chosen, *same, frames=70)
+        where = ["--env", "toy_envs:point", "--frames", "80", "--run-dir", str(folder)]
+        assert main(["finetune", *chosen, *where, *other]) == 2
+        assert "start: found" in capsys.readouterr().err
+
+
 def test_fine_tuning_from_a_snapshot(plain: Path, tmp_path: Path) -> None:
     folder = finetune(tmp_path / "run", "--from", str(plain / "snapshots/frames_50"), frames=50)
     new, old = tensors(folder), load(plain / "snapshots/frames_50").state_dict()
