@@ -1,5 +1,6 @@
 """Specs of sweeps for tests, and a command that stands in for `choreo` and starts in no time."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,9 +70,13 @@ def _value(value: Any) -> str:
 
 def start(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
     """`choreo` as a process, in `folder`; cells are done by the stand-in unless told otherwise."""
-    program = "import sys; from choreo.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    program = (
+        "import json, os, sys; from choreo.cli import main\n"
+        "os.environ.update(json.loads(sys.argv[1])); sys.exit(main(sys.argv[2:]))"
+    )
+    command = [sys.executable, "-c", program, json.dumps(environment or STAND_IN)]
+    command += map(str, arguments)
+    variables = os.environ | {"OMP_NUM_THREADS": "1"}
     out = subprocess.PIPE
     return subprocess.Popen(
         command, cwd=folder, env=variables, text=True, stdout=out, stderr=subprocess.STDOUT

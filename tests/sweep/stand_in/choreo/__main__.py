@@ -32,9 +32,9 @@ what = (value("--env") or "").rpartition(":")[2]
 if what == "crashes":
     sys.exit("thinking\nerror: it always\ncrashes")
 if what == "full":
-    print("error: Could not write it", file=sys.stderr)
+    sys.stderr.write("error: Could not write it\n")
     sys.exit(74)
 while what == "waits" and not (FOLDER.parents[2] / "go").exists():
     time.sleep(0.02)
 if "--json" in WORDS:
-    print('{"mean": 1.5}')
+    sys.stdout.write('{"mean": 1.5}\n')
