@@ -96,7 +96,8 @@ def test_the_seed_decides_everything(task: str) -> None:
 
 
 def test_another_process_gives_the_same_episode(reach: SimulatedEnvironment) -> None:
-    code = "from envs.test_metaworld import digest, make_reach; print(digest(make_reach(), 3))"
+    here = "envs.simulators.test_metaworld"
+    code = f"from {here} import digest, make_reach; print(digest(make_reach(), 3))"
     path = [entry for entry in sys.path if entry]
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {path}; {code}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
