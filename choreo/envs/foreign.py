@@ -49,7 +49,8 @@ class Foreign:
     def _failure(self, error: BaseException) -> EnvironmentFailed:
         doing = f"in step {self._doing}" if isinstance(self._doing, int) else self._doing
         last = " ".join("".join(traceback.format_exception_only(error)).split()).rstrip(".")
-        return EnvironmentFailed(f"the environment {self._id} failed {doing}: {last}. {_keep(error)}")
+        found = f"the environment {self._id} failed {doing}: {last}"
+        return EnvironmentFailed(f"{found}. {_keep(error)}")
 
 
 def close(foreign: Foreign, closing: Callable[[], None]) -> None:

@@ -75,7 +75,7 @@ def make(
         raise UsageError(f"obs is one of {', '.join(get_args(Obs))}, got {obs!r}")
     with Foreign(id)("while it was made"):
         made = _make_own(id, time_limited=time_limit is None, keys=tuple(keys), obs=obs)
-        if isinstance(made, SimulatedEnvironment | OwnEnvironment):
+        if isinstance(made, Environment):
             _check_unchanged(id, made.spec, action_repeat, time_limit)
             _check_same_view(id, made.spec, obs, image_size, tuple(cameras), tuple(keys))
             return made

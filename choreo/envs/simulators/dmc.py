@@ -74,7 +74,8 @@ class DmSimulator(Simulator):
         self._frame += 1
         last = time_step.last()
         terminal = last and time_step.discount == 0
-        return Frame(reward_of(self.id, time_step.reward), last or self._frame == self.frame_limit, terminal)
+        reward = reward_of(self.id, time_step.reward)
+        return Frame(reward, last or self._frame == self.frame_limit, terminal)
 
     def observe(self) -> dict[str, np.ndarray]:
         return self._layout.read(self._raw, first=self._frame == 0)

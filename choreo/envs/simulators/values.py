@@ -22,7 +22,7 @@ class Declared:
     high: np.ndarray | float | None = None
 
     def take(self, value: Any, first: bool) -> np.ndarray:
-        """Return the value as an array of the declared shape; in the `first` step look at the range.
+        """Return the value as an array of the declared shape; `first` looks at its range too.
 
         Raises `EnvironmentMismatch` where it is not what was declared.
         """
