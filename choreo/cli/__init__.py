@@ -3,9 +3,11 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 
 from choreo.errors import ChoreoError, UsageError
+from choreo.stopping import Stopped, handling, raise_stopped
 
 # name -> module, function, what it does
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,13 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"choreo {__version__}")
         return 0
     try:
-        return run(arguments[0], arguments[1:])
+        with handling(raise_stopped):
+            return run(arguments[0], arguments[1:])
     except ChoreoError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+    except Stopped as stop:
+        _say(str(stop))
+        return stop.exit_code
+
+
+def _say(text: str) -> None:
+    """Put `text` on stderr; where that cannot be written, the exit code has to do."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def run(name: str, arguments: list[str]) -> int:

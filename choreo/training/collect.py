@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import os
-import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -31,6 +30,7 @@ from choreo.envs import EnvSpec
 from choreo.errors import ChoreoError, UsageError
 from choreo.record import checkpoint, versions
 from choreo.record.run_folder import flatten
+from choreo.stopping import leave_to_parent
 from choreo.training.players import Plan, Player
 
 Progress = Callable[[int], None]
@@ -218,7 +218,7 @@ def _save_round(plan: Plan, folder: Path, number: int, there: frozenset[int]) ->
 
 def _start_process(lifeline: Connection) -> None:
     """Let a new process end with its parent or when told, and calculate in one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    leave_to_parent()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(1)
 

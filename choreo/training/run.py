@@ -66,6 +66,7 @@ LEAST = {
     "logging.keep": 1,
     "logging.every": 0,
     "logging.checkpoint_every": 0,
+    "logging.checkpoint_minutes": 0,
 }
 """Smallest values that mean anything: every loss needs something to be a mean of."""
 

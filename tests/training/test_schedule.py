@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from choreo.training.schedule import Every, Ratio, Until
+from choreo.training.schedule import Every, Minutes, Ratio, Until
 
 counts = st.lists(st.integers(0, 50), max_size=30).map(lambda steps: list(accumulate(steps)))
 
@@ -26,6 +26,18 @@ def test_every_fires_when_a_multiple_is_passed() -> None:
 
 def test_every_zero_never_fires() -> None:
     assert not any(Every(0)(n) for n in range(100))
+
+
+def test_minutes_count_from_the_last_restart() -> None:
+    now = 0.0
+    minutes, never = (Minutes(length, clock=lambda: now) for length in (5, 0))
+    found = []
+    for now in (299.0, 300.0, 301.0):
+        found.append(minutes())
+    minutes.restart()
+    for now in (600.0, 601.0):
+        found.append(minutes())
+    assert found == [False, True, True, False, True] and not never()
 
 
 def test_until() -> None:

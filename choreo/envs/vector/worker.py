@@ -24,6 +24,7 @@ from choreo.envs.base import Environment, TimeStep
 from choreo.envs.make import make
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import ChoreoError
+from choreo.stopping import leave_to_parent
 
 MAIN = "main"
 _WATCH_SECONDS = 1.0
@@ -32,15 +33,9 @@ _SIGNAL_OF_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG
 
 def main() -> None:
     """Serve requests until the parent hangs up or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGTERM, _stop)
+    leave_to_parent()
     _end_with(int(sys.argv[2]), by_main_thread=MAIN in sys.argv)
     serve(Connection(int(sys.argv[1])))
-
-
-def _stop(*_: object) -> None:
-    """End as the end of a program does, so that the environment is closed."""
-    sys.exit(128 + signal.SIGTERM)
 
 
 def send(connection: Connection, message: tuple[Any, ...]) -> None:
