@@ -10,7 +10,7 @@ from torch import Tensor
 from choreo.agent import Agent, Memory
 from choreo.envs import StepBatch, VectorEnv
 from choreo.errors import UsageError
-from choreo.record import derive_seed
+from choreo.record import derive_seed, episode_seed
 from choreo.world_model import State
 
 HORIZON = 50  # imagined steps of every skill: as long as one acts in the paper's Meta-World test
@@ -167,7 +167,7 @@ class _Game:
 
     def _begin(self, row: int) -> None:
         episode = self.rows[row] = next(self.waiting, None)
-        self.seeds[row] = derive_seed(self.seed, "evaluation", episode or 0)
+        self.seeds[row] = episode_seed(self.seed, "evaluation", episode or 0)
         if self.goals is not None:
             self.vector.set_goal(row, None if episode is None else self.goals[episode])
 

@@ -11,7 +11,7 @@ from choreo.agent import Agent, PolicyName, Session
 from choreo.envs import StepBatch, VectorEnv
 from choreo.errors import UsageError
 from choreo.evaluation.episode import Episode, KeepImages, thumbnails
-from choreo.record import derive_seed
+from choreo.record import derive_seed, episode_seed
 
 FRAME_SIZE = (128, 128)  # height and width in pixels [ours]
 
@@ -171,7 +171,7 @@ class _Player:
         plan = self.queue.popleft() if self.queue else None
         self.rows[row] = None if plan is None else _Recording(plan)
         start = 0 if plan is None else plan.start
-        self.seeds[row] = derive_seed(self.seed, "evaluation", start)
+        self.seeds[row] = episode_seed(self.seed, "evaluation", start)
         if plan is not None and plan.goal is not None:
             self.vector.set_goal(row, plan.goal)
 

@@ -195,14 +195,14 @@ def _seen(id: str, space: spaces.Space, keys: tuple[str, ...]) -> list[Leaf]:
         if keys and key not in keys:
             continue
         others = " ".join(found)
-        advice = f"Name the others with the option keys ({others})" if found else _WANTED
-        raise EnvironmentMismatch(f"{id}: the observation '{key}' {reason}. {advice}.")
+        advice = f" Name the others with the option keys ({others})." if found else ""
+        raise EnvironmentMismatch(f"{id}: the observation '{key}' {reason}. {_WANTED}.{advice}")
     if not found:
         raise EnvironmentMismatch(f"{id} shows no observation at all ({space}). {_WANTED}.")
     return list(found.values())
 
 
-_WANTED = "Wanted a Box, a choice (Discrete), or a Dict or Tuple of such"
+_WANTED = "Agents see a Box, a choice (Discrete) or a picture, and a Dict or Tuple of such"
 
 
 def _action_box(id: str, space: spaces.Space) -> spaces.Box:

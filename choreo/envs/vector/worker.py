@@ -1,7 +1,7 @@
-"""The program of one environment's process: `python -P -m choreo.envs.vector.worker FD PARENT [MAIN]`.
+"""The program of one environment's process.
 
-FD is the file descriptor of its socket, PARENT the number of the process it ends with; MAIN says
-that the parent's main thread started it.
+`python -P -m choreo.envs.vector.worker FD PARENT [main]`: FD is the file descriptor of its socket, PARENT the number of the process it ends with; `main`
+says that the parent's main thread started it.
 
 Messages are pickled tuples between a parent and its own child. Arrays travel as their bytes, which
 is several times quicker than pickling arrays.

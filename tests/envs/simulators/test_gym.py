@@ -86,7 +86,7 @@ def test_a_dict_keeps_its_keys_and_becomes_float32() -> None:
         (VECTOR, spaces.MultiBinary(3), "discrete"),
         (VECTOR, spaces.Box(0, 5, (1,), np.int64), "floating-point"),
         (VECTOR, spaces.Box(-np.inf, np.inf, (1,)), "unbounded"),
-        (spaces.Text(4), ACTION, "holds text. Wanted a Box"),
+        (spaces.Text(4), ACTION, "holds text. Agents see a Box"),
         (spaces.Dict(a=VECTOR, b=spaces.Text(4)), ACTION, r"'b' holds text.*keys \(a\)"),
         (spaces.Box(0, 255, (84, 84, 3), np.uint8), ACTION, "give 64 x 64"),
         (spaces.Box(0, 1, (64, 64, 3)), ACTION, r"float32.*255 \* image"),
