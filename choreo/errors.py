@@ -17,6 +17,10 @@ class EnvironmentMismatch(UsageError):
     """An environment does not fit the agent, or cannot be used by any agent."""
 
 
+class EnvironmentFailed(UsageError):
+    """An environment's own code raised an error; its last line and where the rest is are told."""
+
+
 class NotFinite(ChoreoError):
     """An environment or a loss gave NaN or infinity."""
 

@@ -12,13 +12,16 @@ from choreo.agent.agent import (
     load_agent_tensors,
     restore_agent,
 )
+from choreo.agent.noise import Noise, RowStreams
 
 __all__ = [
     "Agent",
     "AgentConfig",
     "Memory",
+    "Noise",
     "Parts",
     "PolicyName",
+    "RowStreams",
     "Session",
     "Start",
     "adapt",

@@ -1,14 +1,16 @@
 """Acting: the recurrent state between observations, and one step of it as a CUDA graph."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from choreo.agent.noise import Noise, RowStreams
 from choreo.capture import CudaRecorder, Replay, fill, untouched
+from choreo.envs.spaces import ArraySpec
 from choreo.errors import EnvironmentMismatch, NotFinite, UsageError
 from choreo.world_model import State
 
@@ -34,6 +36,7 @@ class Call:
     policy: PolicyName
     with_skill: bool
     sample: bool
+    own_noise: bool = False
 
 
 class Steps:
@@ -49,10 +52,14 @@ class Steps:
         observation: Mapping[str, Tensor],
         flags: Mapping[str, Tensor],
     ) -> Memory:
-        """The memory after observations (N, ...); `flags` hold `is_first`, maybe `skill`, (N,)."""
-        state = self.agent.observe(memory, observation, flags["is_first"], self.generator)
+        """The memory after observations (N, ...).
+
+        `flags` hold `is_first` (N,), maybe `skill` (N,) and `Noise` to use in place of the stream.
+        """
+        chance = self.generator, Noise.of(flags)
+        state = self.agent.observe(memory, observation, flags["is_first"], *chance)
         skill = flags.get("skill")
-        action = self.agent.decide(state, call.policy, skill, call.sample, self.generator)
+        action = self.agent.decide(state, call.policy, skill, call.sample, *chance)
         return Memory(state, action)
 
 
@@ -121,6 +128,27 @@ def _not_finite(action: np.ndarray, observation: Mapping[str, Tensor]) -> NotFin
     )
 
 
+def _as_trained(key: str, value: np.ndarray, array: ArraySpec) -> np.ndarray:
+    """A copy in the dtype that the agent was trained on; refuses what that cannot hold."""
+    if value.dtype.kind not in "fiub":
+        raise EnvironmentMismatch(f"observation {key!r} is {value.dtype}; wanted {array.dtype}")
+    with np.errstate(all="ignore"):
+        copy = np.array(value, dtype=array.dtype)
+    if array.is_image:
+        if not np.array_equal(copy, value):
+            raise EnvironmentMismatch(
+                f"observation {key!r} is {value.dtype} from {value.min():.4g} to {value.max():.4g};"
+                " the agent was trained on uint8 from 0 to 255"
+            )
+    elif not np.isfinite(copy).all():
+        row, *place = np.argwhere(~np.isfinite(copy))[0].tolist()
+        raise NotFinite(
+            f"observation {key!r} is {copy[(row, *place)]} at index {place[0]} of row {row}; it was"
+            " not taken in. Give the last good one, or begin anew with reset"
+        )
+    return copy
+
+
 class Session:
     """Acts and remembers: the recurrent state between observations lives here.
 
@@ -134,18 +162,65 @@ class Session:
         self.agent, self.single = agent, num is None
         self.num = 1 if num is None else num
         self.generator = torch.Generator(agent.device).manual_seed(seed)
+        self.row_streams: RowStreams | None = None
         self._steps: Steps | None = None
+        self._is_first = np.ones(self.num, bool)
         self.reset()
 
-    def reset(self) -> None:
-        """Forget everything: the next observation starts an episode."""
-        self.memory = self.agent.initial_memory(self.num)
-        self._is_first = True
+    def reset(self, rows: int | Sequence[int] | np.ndarray | None = None) -> None:
+        """Forget everything: the next observation starts an episode.
+
+        `rows` are the environments that begin anew (numbers, or a mask (num,)), all when not given;
+        the others go on. Raises UsageError for one that there is not.
+        """
+        if rows is None:
+            self.memory = self.agent.initial_memory(self.num)
+            self._held: np.ndarray | None = None
+            self._held_steps = 0
+        try:
+            self._is_first[slice(None) if rows is None else rows] = True
+        except IndexError as error:
+            raise UsageError(f"there is no row {rows}; this session has {self.num}") from error
+
+    def seed_row(self, row: int, seed: int) -> None:
+        """Give a row a random stream of its own, on which no other row has a bearing.
+
+        From the first call on every row has one, whose default seed is the row's number.
+        """
+        if self.row_streams is None:
+            self.row_streams = RowStreams(self.agent, self.num)
+        self.row_streams.begin(row, seed)
+
+    def hold(self, skill: int | np.ndarray, steps: int) -> None:
+        """Run a skill, or one per row, in the next `steps` calls of `act` that name none.
+
+        Raises UsageError for a skill out of range or fewer than 1 step.
+        """
+        if steps < 1:
+            raise UsageError(f"a skill is held for at least 1 step, got {steps}")
+        self._held, self._held_steps = self._skill_numbers(skill).cpu().numpy(), steps
+
+    @property
+    def held_steps(self) -> int:
+        """Calls of `act` that the skill given to `hold` still runs for."""
+        return self._held_steps
 
     @property
     def deter(self) -> Tensor:
         """Deterministic model state h after the last observation, (num, D)."""
         return self.memory.state.deter
+
+    def act_in_units(
+        self, observation: np.ndarray | Mapping[str, np.ndarray], **options: Any
+    ) -> np.ndarray:
+        """What `act` gives, in the environment's own units, as a robot's control loop takes them.
+
+        float32 (A,) or (num, A) within the bounds that the agent was trained with; `options` are
+        those of `act`.
+        """
+        low, high = np.array(self.agent.spec.action_low), np.array(self.agent.spec.action_high)
+        own = low + (self.act(observation, **options).astype(np.float64) + 1) / 2 * (high - low)
+        return np.clip(own, low, high).astype(np.float32)
 
     def act(
         self,
@@ -157,28 +232,40 @@ class Session:
     ) -> np.ndarray:
         """Take in an observation and return the action: float32 in [-1, 1], (A,) or (num, A).
 
-        A `skill` number runs that skill; without one the policy of the task acts, or the explorer
-        where there is none; `policy` names one of "explore", "skill", "task", "random". Episodes
-        begin at the first call, after `reset()`, and where `is_first` (num,) says so.
+        Environments of `choreo.envs` take it as it is; a robot takes that of `act_in_units`. A
+        `skill` number runs that skill; without one the held skill runs, else the policy of the
+        task acts, or the explorer where there is none; `policy` names one of "explore", "skill", "task",
+        "random". Episodes begin at the first call, after `reset`, and where `is_first` (num,) says.
 
-        Raises EnvironmentMismatch for observations that do not fit, UsageError for a skill out of
-        range, NotFinite where the networks give NaN.
+        What is refused leaves the session as it was: EnvironmentMismatch for observations that do
+        not fit, UsageError for a skill out of range, NotFinite for NaN or infinity in an
+        observation, and where the networks give such.
         """
         tensors = self._tensors(observation)
-        first = np.full(self.num, self._is_first) if is_first is None else np.asarray(is_first)
-        self._is_first = False
+        held = skill is None and policy is None and self._held_steps > 0
+        if held:
+            skill = self._held
         chosen = policy or ("skill" if skill is not None else self._default_policy())
         if chosen not in get_args(PolicyName):
             raise UsageError(f"policy {chosen!r} is not one of {', '.join(get_args(PolicyName))}")
-        flags = {"is_first": torch.as_tensor(first, device=self.agent.device)}
-        if skill is not None:
-            flags["skill"] = self._skill_numbers(skill)
-        call = Call(chosen, skill is not None, sample)
-        self.memory = self._taker().take(self.memory, call, tensors, flags)
-        result = self.memory.action.cpu().numpy()
+        flags = self._flags(skill, self._is_first if is_first is None else np.asarray(is_first))
+        call = Call(chosen, skill is not None, sample, self.row_streams is not None)
+        memory = self._taker().take(self.memory, call, tensors, flags)
+        result = memory.action.cpu().numpy()
         if not np.isfinite(result).all():
             raise _not_finite(result, tensors)
+        self.memory, self._is_first[:] = memory, False
+        self._held_steps -= held
         return result[0] if self.single else result
+
+    def _flags(self, skill: int | np.ndarray | None, first: np.ndarray) -> dict[str, Tensor]:
+        """What a step is told beside observations: tensors of num rows."""
+        flags = {"is_first": torch.as_tensor(first.copy(), device=self.agent.device)}
+        if skill is not None:
+            flags["skill"] = self._skill_numbers(skill)
+        if self.row_streams is not None:
+            flags |= self.row_streams.draw().by_name()
+        return flags
 
     def _taker(self) -> Steps:
         """What takes the steps, made anew when the session has been given another stream."""
@@ -211,23 +298,22 @@ class Session:
         wanted = self.agent.spec.observations
         if not isinstance(observation, Mapping):
             observation = {next(iter(wanted)): np.asarray(observation)}
-        tensors = {}
-        for key, array in wanted.items():
-            if key not in observation:
-                raise EnvironmentMismatch(
-                    f"observation {key!r} is missing; found {', '.join(observation)}"
-                )
-            value = np.asarray(observation[key])
-            value = value[None] if self.single else value
-            if value.shape != (self.num, *array.shape):
-                shape = value.shape[1:] if self.single else value.shape
-                expected = array.shape if self.single else (self.num, *array.shape)
-                raise EnvironmentMismatch(
-                    f"observation {key!r} has shape {shape}, the agent was trained on {expected}"
-                )
-            value = np.array(value, dtype=array.dtype)
-            tensors[key] = torch.as_tensor(value, device=self.agent.device)
-        return tensors
+        return {key: self._tensor(key, observation, wanted[key]) for key in wanted}
+
+    def _tensor(self, key: str, observation: Mapping[str, np.ndarray], array: ArraySpec) -> Tensor:
+        if key not in observation:
+            raise EnvironmentMismatch(
+                f"observation {key!r} is missing; found {', '.join(observation)}"
+            )
+        value = np.asarray(observation[key])
+        value = value[None] if self.single else value
+        if value.shape != (self.num, *array.shape):
+            shape = value.shape[1:] if self.single else value.shape
+            expected = array.shape if self.single else (self.num, *array.shape)
+            raise EnvironmentMismatch(
+                f"observation {key!r} has shape {shape}, the agent was trained on {expected}"
+            )
+        return torch.as_tensor(_as_trained(key, value, array), device=self.agent.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Recurrent state and random stream, to go on exactly here later."""
@@ -238,4 +324,4 @@ class Session:
         names = _by_name(self.memory)
         self.memory = _memory({name: tensors[name].to(self.agent.device) for name in names})
         self.generator.set_state(tensors["generator"].cpu())
-        self._is_first = False
+        self._is_first[:] = False

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.agent.acting import Memory, PolicyName, Session
+from choreo.agent.noise import Noise
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import CheckpointError, UsageError
 from choreo.exploration import ExplorationConfig, make_intrinsic_reward
@@ -132,11 +133,15 @@ class Agent(nn.Module):
         observation: Mapping[str, Tensor],
         is_first: Tensor,
         generator: torch.Generator | None = None,
+        noise: Noise | None = None,
     ) -> State:
-        """Posterior state after raw observations, each (N, ...), with `is_first` (N,) bool."""
+        """Posterior state after raw observations, each (N, ...), with `is_first` (N,) bool.
+
+        Chance comes from `noise`, or from `generator` where there is none.
+        """
         embed = self.world_model.embed(preprocess(observation))
-        rssm = self.world_model.rssm
-        return rssm.observe_step(memory.state, memory.action, embed, is_first, generator)
+        rssm, uniform = self.world_model.rssm, None if noise is None else noise.state
+        return rssm.observe_step(memory.state, memory.action, embed, is_first, generator, uniform)
 
     @torch.no_grad()
     def decide(
@@ -146,25 +151,33 @@ class Agent(nn.Module):
         skill: Tensor | None = None,
         sample: bool = False,
         generator: torch.Generator | None = None,
+        noise: Noise | None = None,
     ) -> Tensor:
         """Actions (N, A) in [-1, 1] for states of N rows; `skill` (N,) numbers the codes.
 
         Without `sample` policies give their mean and the meta-controller its likeliest code.
+        Chance comes from `noise`, or from `generator` where there is none.
         """
         feat = state.feat
         if policy == "random" or (policy == "explore" and self._explores_by_chance()):
-            uniform = torch.rand(
-                len(feat), self.spec.action_size, generator=generator, device=feat.device
-            )
-            return uniform * 2 - 1
+            return self._uniform(feat, generator, noise) * 2 - 1
         if policy == "explore":
             distribution = _present(self.explorer, "explorer", self.parts).actor(feat)
         elif policy == "task" and self.task_policy is not None:
             distribution = self.task_policy.actor(feat)
         else:
-            code = self._code(feat, policy, skill, sample, generator)
+            code = self._code(feat, policy, skill, sample, generator, noise)
             distribution = self.skill_policy.actor(condition(feat, code))
+        if sample and noise is not None:
+            return distribution.transform(noise.normal)
         return distribution.sample(generator) if sample else distribution.mode()
+
+    def _uniform(
+        self, feat: Tensor, generator: torch.Generator | None, noise: Noise | None
+    ) -> Tensor:
+        if noise is not None:
+            return noise.uniform
+        return torch.rand(len(feat), self.spec.action_size, generator=generator, device=feat.device)
 
     def _explores_by_chance(self) -> bool:
         return self.intrinsic is not None and self.intrinsic.acts_randomly
@@ -176,10 +189,13 @@ class Agent(nn.Module):
         skill: Tensor | None,
         sample: bool,
         generator: torch.Generator | None,
+        noise: Noise | None,
     ) -> Tensor:
         if policy == "task":
             selector = _present(self.controller, "meta-controller", self.parts).selector
             choice = selector.actor(feat)
+            if sample and noise is not None:
+                return choice.transform(noise.choice)
             return choice.sample(generator) if sample else choice.mode()
         if skill is None:
             raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")

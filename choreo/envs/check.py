@@ -10,9 +10,9 @@ from choreo.envs.base import Environment, TimeStep
 from choreo.envs.make import make
 from choreo.envs.rendering.look import look
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import EnvironmentMismatch, NotFinite, RendererUnavailable
+from choreo.errors import EnvironmentFailed, EnvironmentMismatch, NotFinite, RendererUnavailable
 
-_SEEDS = (11, 12)
+_SEEDS = (2**31 - 1, 1_999_999_973)  # as large as those of training can be
 _REPEATED_STEPS = 50
 _EPISODES = 3
 _MAX_STEPS = 1000
@@ -44,13 +44,13 @@ class EnvCheck:
 def check(id: str, **options: Any) -> EnvCheck:
     """Make the environment, run it with random actions and report; `options` are those of `make`.
 
-    A mismatch, NaN, missing determinism, missing renderer or a bad picture is a problem in the
-    report; an unknown id or option raises `UsageError`.
+    A mismatch, an error of the environment's own, NaN, missing determinism, missing renderer or a
+    bad picture is a problem in the report; an unknown id or option raises `UsageError`.
     """
     result = EnvCheck(id)
     try:
         environment = make(id, **options)
-    except EnvironmentMismatch as error:
+    except (EnvironmentMismatch, EnvironmentFailed) as error:
         result.problems.append(str(error))
         return result
     result.spec = environment.spec
@@ -61,7 +61,7 @@ def check(id: str, **options: Any) -> EnvCheck:
         _run_episodes(environment, result)
     except NotFinite as error:
         result.problems.append(f"It gave a value that is not a number: {error}.")
-    except RendererUnavailable as error:
+    except (EnvironmentMismatch, EnvironmentFailed, RendererUnavailable) as error:
         result.problems.append(str(error))
     finally:
         environment.close()
@@ -140,8 +140,8 @@ def _run_episodes(environment: Environment, result: EnvCheck) -> None:
     rng = np.random.default_rng(1)
     most = _MAX_STEPS if environment.spec.obs == "states" else _MAX_STEPS_DRAWN
     frames, seconds, endings = 0, 0.0, set()
-    for seed in range(_EPISODES):
-        step = environment.reset(seed)
+    for number in range(_EPISODES):
+        step = environment.reset(_SEEDS[1] - number)
         total, steps = 0.0, 0
         start = time.perf_counter()
         while not step.is_last and steps < most:

@@ -4,17 +4,20 @@ import difflib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, get_args
 
 from choreo.envs.base import Environment
+from choreo.envs.foreign import Foreign
+from choreo.envs.own import OwnEnvironment
 from choreo.envs.rendering import backends
 from choreo.envs.rendering.view import View
 from choreo.envs.simulated import SimulatedEnvironment
 from choreo.envs.simulators.base import Simulator
 from choreo.envs.spaces import EnvSpec, Obs
-from choreo.errors import EnvironmentMismatch, UsageError
+from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
 
 # A domain alone stands for this task, as the authors of Choreographer pre-train
 # (github.com/mazpie/choreographer, dmc_benchmark.py).
@@ -65,23 +68,38 @@ def make(
     Meta-World. `time_limit`, in agent steps, replaces the environment's own. A factory's own limit
     cannot be lifted and the shorter one counts.
 
-    Raises `UsageError` for an unknown id, camera or key and `EnvironmentMismatch` for an
-    environment that does not fit.
+    Raises `UsageError` for an unknown id, camera or key, `EnvironmentMismatch` for an environment
+    that does not fit and `EnvironmentFailed` where its own code raises an error.
     """
     if obs not in get_args(Obs):
         raise UsageError(f"obs is one of {', '.join(get_args(Obs))}, got {obs!r}")
-    if ":" in id and not id.startswith(("dmc:", "gym:")):
-        made = _call_factory(id)
+    with Foreign(id)("while it was made"):
+        made = _make_own(id, time_limited=time_limit is None, keys=tuple(keys), obs=obs)
         if isinstance(made, Environment):
             _check_unchanged(id, made.spec, action_repeat, time_limit)
             _check_same_view(id, made.spec, obs, image_size, tuple(cameras), tuple(keys))
             return made
-        simulator = _wrap_foreign(id, made)
-    else:
-        simulator = _make_known(id, time_limited=time_limit is None)
-    view = View(id, simulator, obs, image_size, tuple(cameras), tuple(keys))
-    repeat = _usual_repeat(id, obs) if action_repeat is None else action_repeat
-    return SimulatedEnvironment(id, simulator, repeat, time_limit, view)
+        view = View(id, made, obs, image_size, tuple(cameras), tuple(keys))
+        repeat = _usual_repeat(id, obs) if action_repeat is None else action_repeat
+        return SimulatedEnvironment(id, made, repeat, time_limit, view)
+
+
+def _make_own(
+    id: str, time_limited: bool, keys: tuple[str, ...], obs: Obs
+) -> Simulator | Environment:
+    """Return what the id names: one of our simulators, or an environment that is complete."""
+    if ":" not in id or id.startswith("dmc:"):
+        return _make_known(id, time_limited)
+    if obs != "states":
+        # Before anything that draws is imported; one that draws without MuJoCo needs none.
+        with suppress(RendererUnavailable):
+            backends.choose_backend()
+    if id.startswith("gym:"):
+        return _make_gym(id, time_limited, keys)
+    made = _call_factory(id)
+    if isinstance(made, SimulatedEnvironment | OwnEnvironment):
+        return made
+    return OwnEnvironment(id, made) if isinstance(made, Environment) else _wrap(id, made, keys)
 
 
 def list_environments() -> dict[str, list[str]]:
@@ -110,8 +128,6 @@ def _is_metaworld(id: str) -> bool:
 
 
 def _make_known(id: str, time_limited: bool) -> Simulator:
-    if id.startswith("gym:"):
-        return _make_gym(id, time_limited)
     if id.startswith("dmc:"):
         return _make_suite(id, time_limited)
     if _is_metaworld(id):
@@ -155,12 +171,12 @@ def _make_suite(id: str, time_limited: bool) -> Simulator:
     return dmc.suite_simulator(id, domain, task, time_limited)
 
 
-def _make_gym(id: str, time_limited: bool) -> Simulator:
+def _make_gym(id: str, time_limited: bool, keys: tuple[str, ...]) -> Simulator:
     from choreo.envs.simulators import gym
 
-    with backends.without_renderer():
+    with backends.without_renderer(), _working_directory_first():
         environment = gym.make_gym(id.removeprefix("gym:"), time_limited)
-    return gym.GymSimulator(id, environment)
+    return gym.GymSimulator(id, environment, keys)
 
 
 def _metaworld() -> Any:
@@ -180,26 +196,50 @@ def _call_factory(id: str) -> Any:
     module_name, factory_name = id.split(":", 1)
     if not all(part.isidentifier() for part in (*module_name.split("."), factory_name)):
         raise _unknown(id, " (a factory is named as module:function)")
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
+    with _working_directory_first():
+        return _find_factory(id, module_name, factory_name)()
+
+
+def _find_factory(id: str, module_name: str, factory_name: str) -> Callable[[], Any]:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # what the module itself imports
         raise _unknown(id, f" (no module '{error.name}')") from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise UsageError(f"{id}: the module '{module_name}' has no function '{factory_name}'")
-    return factory()
+    return factory
 
 
-def _wrap_foreign(id: str, made: Any) -> Simulator:
+@contextmanager
+def _working_directory_first() -> Iterator[None]:
+    """Find modules in the working directory first; afterwards last, behind all that is installed.
+
+    So a file of the user's that is called as a module of Python's or of a package does not replace
+    that in what is imported later.
+    """
+    here = str(Path.cwd())
+    if here in sys.path[:1] or "" in sys.path:
+        yield
+        return
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+        if here not in sys.path:
+            sys.path.append(here)
+
+
+def _wrap(id: str, made: Any, keys: tuple[str, ...]) -> Simulator:
     import gymnasium
 
     if isinstance(made, gymnasium.Env):
         from choreo.envs.simulators import gym
 
-        return gym.GymSimulator(id, made)
+        return gym.GymSimulator(id, made, keys)
     dmc = _dmc()
     import dm_env
 

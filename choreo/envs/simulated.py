@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from choreo.envs.base import Environment, TimeStep
+from choreo.envs.foreign import Foreign, close
 from choreo.envs.rendering.view import View
 from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.spaces import EnvSpec
@@ -34,6 +35,7 @@ class SimulatedEnvironment(Environment):
         if time_limit is not None:
             _check_positive("time_limit", time_limit)
         self.simulator = simulator
+        self._foreign = Foreign(id)
         self._view = View(id, simulator) if view is None else view
         self._repeat = action_repeat
         self._time_limit = time_limit
@@ -47,10 +49,11 @@ class SimulatedEnvironment(Environment):
     def reset(self, seed: int) -> TimeStep:
         if not 0 <= seed < 2**63:
             raise ValueError(f"a seed is at least 0 and below 2**63, got {seed}")
-        self.simulator.reset(seed)
-        self._steps = 0
+        self._steps, self._open = 0, False
+        with self._foreign("on reset"):
+            self.simulator.reset(seed)
+            observation = self._view.observe()
         self._open = True
-        observation = self._view.observe()
         self._check_finite(observation, 0.0, None)
         return TimeStep(observation, 0.0, True, False, False)
 
@@ -59,8 +62,10 @@ class SimulatedEnvironment(Environment):
         if not self._open:
             raise ValueError(f"{self.spec.id}: no open episode; call reset(seed) before step")
         self._steps += 1
-        reward, is_last, is_terminal = self._repeat_frames(own_action, action)
-        observation = self._view.observe()
+        self._open = False
+        with self._foreign(self._steps):
+            reward, is_last, is_terminal = self._repeat_frames(own_action, action)
+            observation = self._view.observe()
         self._check_finite(observation, reward, action)
         is_last = is_last or self._steps == self._time_limit
         self._open = not is_last
@@ -70,7 +75,8 @@ class SimulatedEnvironment(Environment):
         return self.simulator.coordinates()
 
     def render(self, height: int, width: int) -> np.ndarray:
-        return np.ascontiguousarray(self.simulator.render(height, width))
+        with self._foreign("while it was drawn"):
+            return np.ascontiguousarray(self.simulator.render(height, width))
 
     def find_upside_down(self) -> list[str]:
         """Say in a sentence for each camera shown how its picture is upside down, if it is.
@@ -99,7 +105,7 @@ class SimulatedEnvironment(Environment):
 
     def close(self) -> None:
         self._open = False
-        self.simulator.close()
+        close(self._foreign, self.simulator.close)
 
     def _repeat_frames(self, own_action: np.ndarray, action: np.ndarray) -> Frame:
         total = 0.0
@@ -108,7 +114,6 @@ class SimulatedEnvironment(Environment):
             try:
                 reward, is_last, is_terminal = self.simulator.step(own_action)
             except Diverged as error:
-                self._open = False
                 raise NotFinite(
                     self._describe(f"the simulation diverged ({error})", action)
                 ) from error

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from choreo.agent import Agent, Memory
+from choreo.agent import Agent, Memory, RowStreams
 from choreo.envs import StepBatch, VectorEnv
 from choreo.errors import UsageError
-from choreo.record import derive_seed
+from choreo.evaluation.rollouts import acting_seed
+from choreo.record import derive_seed, episode_seed
 from choreo.world_model import State
 
 HORIZON = 50  # imagined steps of every skill: as long as one acts in the paper's Meta-World test
@@ -146,8 +147,7 @@ class _Game:
         self.waiting = iter(range(episodes))
         self.rows: list[int | None] = [None] * vector.num  # the episode that each row plays
         self.seeds = np.zeros(vector.num, np.int64)
-        self.generator = torch.Generator(agent.device)
-        self.generator.manual_seed(derive_seed(seed, "acting"))
+        self.streams = RowStreams(agent, vector.num)
 
     def play(self) -> list[Chosen]:
         num, agent = self.vector.num, self.agent
@@ -159,15 +159,17 @@ class _Game:
             action = memory.action.cpu().numpy()
             step = self.vector.step(action, reset, self.seeds)
             shown = {key: _tensor(agent, value) for key, value in step.observation.items()}
-            state = agent.observe(memory, shown, _tensor(agent, step.is_first), self.generator)
+            noise, first = self.streams.draw(), _tensor(agent, step.is_first)
+            state = agent.observe(memory, shown, first, noise=noise)
             reset = self._advance(step, state, skills)
-            action = agent.decide(state, "skill", skills, True, self.generator)
+            action = agent.decide(state, "skill", skills, sample=True, noise=noise)
             memory = Memory(state, action)
         return self.played
 
     def _begin(self, row: int) -> None:
         episode = self.rows[row] = next(self.waiting, None)
-        self.seeds[row] = derive_seed(self.seed, "evaluation", episode or 0)
+        self.seeds[row] = episode_seed(self.seed, "evaluation", episode or 0)
+        self.streams.begin(row, acting_seed(self.seed, episode or 0))
         if self.goals is not None:
             self.vector.set_goal(row, None if episode is None else self.goals[episode])
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from choreo.agent import Agent, PolicyName, Session
+from choreo.agent import Agent, PolicyName
 from choreo.envs import StepBatch, VectorEnv
 from choreo.errors import UsageError
 from choreo.evaluation.episode import Episode, KeepImages, thumbnails
-from choreo.record import derive_seed
+from choreo.record import derive_seed, episode_seed
 
 FRAME_SIZE = (128, 128)  # height and width in pixels [ours]
 
@@ -39,7 +39,9 @@ def run_episodes(
 
     Episode i begins with the seed that `seed` and its start number give, i unless `starts` says
     otherwise, whatever the policy; so policies meet the same starts. Acting has its own session
-    and random stream and leaves training untouched.
+    and leaves training untouched. Every episode has a random stream of its own, which its start
+    decides; so it is the same whatever is played beside it, but for the rounding of products that
+    are computed for all rows together.
 
     Args:
         agent: who acts, and whose codebook names the states it passes.
@@ -145,6 +147,7 @@ class _Player:
         self.agent, self.vector, self.sample = agent, vector, sample
         self.policy: PolicyName = policy
         self.seed, self.steps, self.skill_steps = seed, steps, skill_steps
+        self.session = agent.session(vector.num)
         self.queue = deque(plans)
         self.rows: list[_Recording | None] = [None] * vector.num
         self.seeds = np.zeros(vector.num, np.int64)
@@ -153,16 +156,15 @@ class _Player:
             self.decoded = agent.skills.decoded_codes()  # (K, D)
 
     def play(self) -> list[Episode]:
-        session = self.agent.session(self.vector.num, derive_seed(self.seed, "acting"))
         reset = np.ones(self.vector.num, bool)
         actions = np.zeros((self.vector.num, self.vector.spec.action_size), np.float32)
         for row in range(self.vector.num):
             self._begin(row)
         while any(recording is not None for recording in self.rows):
             step = self.vector.step(actions, reset, self.seeds)
-            actions = self._act(session, step)
+            actions = self._act(step)
             self._note(step)
-            self._judge(session)
+            self._judge()
             reset = self._end(step, actions)
         return [self.done[number] for number in sorted(self.done)]
 
@@ -171,13 +173,14 @@ class _Player:
         plan = self.queue.popleft() if self.queue else None
         self.rows[row] = None if plan is None else _Recording(plan)
         start = 0 if plan is None else plan.start
-        self.seeds[row] = derive_seed(self.seed, "evaluation", start)
+        self.seeds[row] = episode_seed(self.seed, "evaluation", start)
+        self.session.seed_row(row, acting_seed(self.seed, start))
         if plan is not None and plan.goal is not None:
             self.vector.set_goal(row, plan.goal)
 
-    def _act(self, session: Session, step: StepBatch) -> np.ndarray:
+    def _act(self, step: StepBatch) -> np.ndarray:
         skills = np.array([self._skill(recording) for recording in self.rows], np.int64)
-        return session.act(
+        return self.session.act(
             step.observation,
             skill=skills if self.policy == "skill" else None,
             policy=self.policy,
@@ -193,9 +196,9 @@ class _Player:
         return skills[min(block, len(skills) - 1)]
 
     @torch.no_grad()
-    def _judge(self, session: Session) -> None:
+    def _judge(self) -> None:
         """Write down the nearest codes, and how far the commanded ones are."""
-        deter = session.deter
+        deter = self.session.deter
         codes = self.agent.skills.nearest_code(deter).cpu().numpy()
         commanded = [self._skill(recording) for recording in self.rows]
         gaps = torch.linalg.vector_norm(self.decoded[commanded] - deter, dim=-1).tolist()
@@ -242,6 +245,11 @@ class _Player:
         return (
             episode if self.keep_images is None else episode.with_images(self.keep_images(episode))
         )
+
+
+def acting_seed(seed: int, start: int) -> int:
+    """Seed of an episode's own stream for acting: all policies and skills meet the same chance."""
+    return derive_seed(seed, "acting", start)
 
 
 Arrays = dict[str, np.ndarray]

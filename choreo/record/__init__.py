@@ -3,7 +3,7 @@
 from choreo.record.checkpoint import latest, list_checkpoints, load, load_state, save
 from choreo.record.logger import Logger
 from choreo.record.progress import Progress, Stopwatch
-from choreo.record.rng import Streams, derive_seed
+from choreo.record.rng import Streams, derive_seed, episode_seed
 from choreo.record.run_folder import RunFolder, existing_run, is_claimed, open_run, versions
 from choreo.record.sinks import WandbOptions
 
@@ -15,6 +15,7 @@ __all__ = [
     "Streams",
     "WandbOptions",
     "derive_seed",
+    "episode_seed",
     "existing_run",
     "is_claimed",
     "latest",

@@ -24,6 +24,14 @@ def derive_seed(seed: int, *path: str | int) -> int:
     return (high << 32 | low) >> 1
 
 
+def episode_seed(seed: int, *path: str | int) -> int:
+    """A seed for an episode of an environment, below 2**31.
+
+    Many simulators hold seeds in 32 bits, some of them with a sign.
+    """
+    return derive_seed(seed, *path) % 2**31
+
+
 class Streams:
     """Named random generators; asking twice for a name gives the same object.
 

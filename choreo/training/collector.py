@@ -8,7 +8,7 @@ import numpy as np
 
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import StepBatch, VectorEnv
-from choreo.record import derive_seed
+from choreo.record import derive_seed, episode_seed
 from choreo.replay import Replay
 
 ACTION, REWARD = "action", "reward"
@@ -42,6 +42,7 @@ class Collector:
         self.episodes = np.zeros(num, np.int64)  # begun, per environment
         self.open_steps = np.zeros(num, np.int64)  # recorded rows of the open episode
         self.returns = np.zeros(num, np.float64)
+        self.long_seeds = False  # of 63 bits, as runs of earlier versions drew them
         self.last: StepBatch | None = None
         self.pending: Pending | None = None
 
@@ -90,8 +91,9 @@ class Collector:
         )
 
     def _seeds(self, episodes: np.ndarray) -> np.ndarray:
+        draw = derive_seed if self.long_seeds else episode_seed
         numbers = enumerate(episodes.tolist())
-        return np.array([derive_seed(self.seed, "env", i, n) for i, n in numbers], np.int64)
+        return np.array([draw(self.seed, "env", i, n) for i, n in numbers], np.int64)
 
     def state(self) -> dict[str, Any]:
         """Counters and the step that was begun, as JSON; open episodes are in the replay."""
@@ -99,6 +101,7 @@ class Collector:
         return {
             "pending": pending,
             "frames": self.frames,
+            "long_seeds": self.long_seeds,
             "episodes": self.episodes.tolist(),
             "open_steps": self.open_steps.tolist(),
             "returns": self.returns.tolist(),
@@ -111,6 +114,7 @@ class Collector:
         the start of its open episode, that episode is given up with a warning and a new one begins.
         """
         self.frames = int(state["frames"])
+        self.long_seeds = bool(state.get("long_seeds", True))
         self.episodes = np.array(state["episodes"], np.int64)
         self.open_steps = np.array(state["open_steps"], np.int64)
         self.returns = np.array(state["returns"], np.float64)

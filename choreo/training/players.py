@@ -11,7 +11,7 @@ from choreo.agent import Agent, load
 from choreo.data.formats.exorl import PHYSICS
 from choreo.envs import Environment, EnvSpec, TimeStep, make
 from choreo.errors import UsageError
-from choreo.record import derive_seed
+from choreo.record import derive_seed, episode_seed
 
 Which = Literal["explore", "skill", "task"]
 """Which policy of an agent: the explorer, a random skill per episode, or the meta-controller."""
@@ -124,7 +124,7 @@ class _Episode:
 
     def __init__(self, number: int, environment: Environment, seed: int) -> None:
         self.number, self._environment = number, environment
-        self.last = environment.reset(derive_seed(seed, "env", number))
+        self.last = environment.reset(episode_seed(seed, "env", number))
         self._steps, self._states = [self.last], [environment.physics_state()]
         self._actions = [np.zeros(environment.spec.action_size, np.float32)]
 

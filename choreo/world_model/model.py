@@ -12,6 +12,9 @@ from choreo.world_model.decoder import Decoder
 from choreo.world_model.encoder import Encoder, Standardizer
 from choreo.world_model.rssm import RSSM, State, kl_balance
 
+TERMS = ("kl", "reward")
+"""Terms of the loss beside those of the observations, which are named as these are."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -116,7 +119,8 @@ class WorldModel(nn.Module):
         )
         feat = posterior.feat
         losses = {"kl": kl_loss}
-        losses |= self.decoder.loss(feat, observation)
+        seen = self.decoder.loss(feat, observation)
+        losses |= {f"observation/{key}" if key in TERMS else key: seen[key] for key in seen}
         reward = self.reward(feat if reward_gradient else feat.detach())
         losses["reward"] = -gaussian_log_prob(reward, batch.reward.unsqueeze(-1)).mean()
         metrics = {f"loss_{key}": value.detach() for key, value in losses.items()}

@@ -146,11 +146,15 @@ class RSSM(nn.Module):
         embed: Tensor,
         is_first: Tensor,
         generator: torch.Generator | None = None,
+        uniform: Tensor | None = None,
     ) -> State:
         """One step of the posterior: `action` (N, A) led to the observation embedded in `embed`.
 
         Rows with `is_first` (N,) start an episode: their previous state and action become zero.
+        The state is sampled at `uniform` (N, V), drawn from `generator` where it is not given.
         """
+        if uniform is None:
+            uniform = self._uniform((len(action),), generator)
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         given = action * keep
         maps = _Maps(
@@ -159,7 +163,7 @@ class RSSM(nn.Module):
             hidden=lambda deter: self.posterior_hidden(torch.cat([deter, embed], -1)),
             logit=self.posterior_logit,
         )
-        return self._observe_step(state, keep, maps, self._uniform((len(action),), generator))
+        return self._observe_step(state, keep, maps, uniform)
 
     def observe(
         self,

@@ -149,7 +149,7 @@ def test_the_first_observation_forgets_what_was_before() -> None:
     assert np.array_equal(session.act(seen[0], skill=0), fresh.act(seen[0], skill=0))
     flagged = agent.session(seed=0)
     flagged.memory = Memory(session.memory.state, session.memory.action + 1)
-    flagged._is_first = False
+    flagged._is_first[:] = False
     again = flagged.act(seen[0], skill=0, is_first=np.array([True]))
     assert np.array_equal(again, agent.session(seed=0).act(seen[0], skill=0))
 

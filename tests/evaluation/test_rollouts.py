@@ -10,8 +10,8 @@ from toy_episodes import CountingEnvironment, make_agent, make_counting, make_pi
 from choreo.agent import Agent
 from choreo.envs import make_vector
 from choreo.errors import UsageError
-from choreo.evaluation.rollouts import Episode, run_episodes
-from choreo.record import derive_seed
+from choreo.evaluation.rollouts import Episode, acting_seed, run_episodes
+from choreo.record import episode_seed
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_every_policy_meets_the_same_starts(agent: Agent) -> None:
         vector = make_counting(2)
         run_episodes(agent, vector, policy, episodes=3, seed=5, steps=3)  # type: ignore[arg-type]
         seeds = {s for e in vector.environments for s in e.seeds}
-        assert seeds == {derive_seed(5, "evaluation", start) for start in range(3)}
+        assert seeds == {episode_seed(5, "evaluation", start) for start in range(3)}
 
 
 def test_more_episodes_than_rows_come_back_in_order(agent: Agent) -> None:
@@ -66,6 +66,25 @@ def test_the_mean_is_repeatable_and_samples_differ_from_it(agent: Agent) -> None
     for one, two, three in zip(first, again, sampled):
         np.testing.assert_array_equal(one.actions, two.actions)
         assert not np.array_equal(one.actions, three.actions)
+
+
+@pytest.mark.parametrize("policy", ["explore", "skill", "random"])
+@pytest.mark.parametrize("sample", [False, True])
+def test_an_episode_is_the_same_whatever_is_played_beside_it(
+    agent: Agent, policy: str, sample: bool
+) -> None:
+    options: dict[str, Any] = {"policy": policy, "sample": sample, "steps": 6}
+    skills = [3, 1, 2, 0, 1]
+
+    def of(num: int, starts: list[int]) -> list[np.ndarray]:
+        own = {"skills": [skills[s] for s in starts]} if policy == "skill" else {}
+        played = play(agent, num, episodes=len(starts), starts=starts, **options, **own)
+        return [episode.actions for episode in played]
+
+    alone = of(1, [0, 1, 2, 3, 4])
+    for num, starts in ((2, [0, 1, 2, 3, 4]), (5, [0, 1, 2, 3, 4]), (3, [4, 2, 3]), (1, [3])):
+        for start, actions in zip(starts, of(num, starts), strict=True):
+            np.testing.assert_allclose(actions, alone[start], atol=1e-5)
 
 
 def test_skills_act_differently_from_one_start(agent: Agent) -> None:
@@ -96,7 +115,8 @@ def test_training_is_left_alone(agent: Agent) -> None:
 
 def test_codes_are_those_of_the_posterior(agent: Agent) -> None:
     (episode,) = play(agent, 1, policy="skill", episodes=1, skills=[2], steps=4)
-    session = agent.session(1, derive_seed(0, "acting"))
+    session = agent.session(1)
+    session.seed_row(0, acting_seed(0, 0))
     for t in range(5):
         observation = {key: value[t : t + 1] for key, value in episode.observations.items()}
         action = session.act(observation, skill=np.array([2]), policy="skill")
@@ -157,7 +177,8 @@ def test_images_of_an_own_environment() -> None:
 def test_distances_are_to_the_commanded_codes(agent: Agent) -> None:
     options: dict[str, Any] = {"policy": "skill", "episodes": 1, "steps": 6, "skill_steps": 3}
     (episode,) = play(agent, 1, skills=[[2, 0]], **options)
-    session = agent.session(1, derive_seed(0, "acting"))
+    session = agent.session(1)
+    session.seed_row(0, acting_seed(0, 0))
     decoded = agent.skills.decoded_codes().detach()
     for t in range(7):
         observation = {key: value[t : t + 1] for key, value in episode.observations.items()}

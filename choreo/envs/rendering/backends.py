@@ -301,7 +301,7 @@ def _draw_apart(backend: str, select: bool, timeout: float) -> Attempt:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
     environment.update(MUJOCO_GL=backend, PYOPENGL_PLATFORM=backend)
-    command = [sys.executable, "-c", code + _PROBE]
+    command = [sys.executable, "-P", "-c", code + _PROBE]
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=timeout, check=False

@@ -7,7 +7,7 @@ import numpy as np
 from choreo.envs.base import Environment
 from choreo.envs.simulated import SimulatedEnvironment
 
-_SEEDS = (21, 22)
+_SEEDS = (1_999_999_943, 1_999_999_927)  # as large as those of training can be
 _STEPS = 10
 
 

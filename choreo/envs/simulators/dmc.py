@@ -18,6 +18,7 @@ from choreo.envs.simulators import coordinates, physics_states
 from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.simulators.coordinates import NO_COORDINATES, Coordinates
 from choreo.envs.simulators.layout import Layout
+from choreo.envs.simulators.values import reward_of
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
 
 # dm_control declares this bound (MuJoCo's mjMAXVAL) for an actuator without limits.
@@ -73,10 +74,11 @@ class DmSimulator(Simulator):
         self._frame += 1
         last = time_step.last()
         terminal = last and time_step.discount == 0
-        return Frame(float(time_step.reward), last or self._frame == self.frame_limit, terminal)
+        reward = reward_of(self.id, time_step.reward)
+        return Frame(reward, last or self._frame == self.frame_limit, terminal)
 
     def observe(self) -> dict[str, np.ndarray]:
-        return self._layout.read(self._raw)
+        return self._layout.read(self._raw, first=self._frame == 0)
 
     def coordinates(self) -> np.ndarray:
         return coordinates.as_array(self._named, self._physics() if self._named.names else None)

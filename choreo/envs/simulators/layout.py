@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from dm_env import specs
 
+from choreo.envs.flatten import flat_key
 from choreo.envs.rendering import images
+from choreo.envs.simulators.values import Declared, to_vector
 from choreo.envs.spaces import ArraySpec
 from choreo.errors import EnvironmentMismatch
 
@@ -19,7 +21,7 @@ class _Slot(NamedTuple):
 
     key: str | None
     place: slice
-    flatten: bool
+    declared: Declared
 
 
 class Layout:
@@ -36,24 +38,28 @@ class Layout:
         for key, array in entries.items():
             _check_array(id, key, array)
         self._images = {
-            _VECTOR if key is None else key: (key, images.channels_last(array.shape))
+            _VECTOR if key is None else flat_key((key,), dot="."): _Picture(
+                key, images.channels_last(array.shape), _declared(id, key, array)
+            )
             for key, array in entries.items()
             if _is_image(array)
         }
-        self._slots = _slots({k: a for k, a in entries.items() if not _is_image(a)})
+        self._slots = _slots(id, {k: a for k, a in entries.items() if not _is_image(a)})
         self._size = self._slots[-1].place.stop if self._slots else 0
         self.observations = self._describe(id, entries)
 
-    def read(self, raw: Any) -> dict[str, np.ndarray]:
-        """Return the arrays of one time step, freshly allocated."""
+    def read(self, raw: Any, first: bool = False) -> dict[str, np.ndarray]:
+        """Return the arrays of one time step, freshly allocated; `first` looks at their range.
+
+        Raises `EnvironmentMismatch` where they are not what was declared.
+        """
         shown = {}
         if self._size:
             vector = shown[_VECTOR] = np.empty(self._size, dtype=np.float32)
-            for key, place, flatten in self._slots:
-                value = raw if key is None else raw[key]
-                vector[place] = value.ravel() if flatten else value
-        for name, (key, last) in self._images.items():
-            shown[name] = images.channel_first(raw if key is None else raw[key], last)
+            for key, place, declared in self._slots:
+                vector[place] = to_vector(declared.name, _taken(raw, key, declared, first))
+        for name, (key, last, declared) in self._images.items():
+            shown[name] = images.channel_first(_taken(raw, key, declared, first), last)
         return shown
 
     def _describe(self, id: str, entries: dict[str | None, Any]) -> dict[str, ArraySpec]:
@@ -63,19 +69,46 @@ class Layout:
                 " together. Give the image another name."
             )
         shown = {_VECTOR: ArraySpec((self._size,), "float32")} if self._size else {}
-        for name, (key, last) in self._images.items():
+        for name, (key, last, _) in self._images.items():
             shown[name] = images.image_spec(entries[key].shape, last)
         if not shown:
             raise EnvironmentMismatch(f"{id} shows no observation at all.")
         return shown
 
 
-def _slots(entries: dict[str | None, Any]) -> list[_Slot]:
+class _Picture(NamedTuple):
+    """An image by its own name, whether its channels come last, and what it declares."""
+
+    key: str | None
+    last: bool
+    declared: Declared
+
+
+def _taken(raw: Any, key: str | None, declared: Declared, first: bool) -> np.ndarray:
+    if key is not None and key not in raw:
+        raise EnvironmentMismatch(
+            f"{declared.name} is declared, and what was given has none of that name"
+        )
+    return declared.take(raw if key is None else raw[key], first)
+
+
+def _declared(id: str, key: str | None, array: specs.Array) -> Declared:
+    name = f"{id}: {_name(key)}"
+    bounded = isinstance(array, specs.BoundedArray)
+    bounds = (array.minimum, array.maximum) if bounded else (None, None)
+    return Declared(name, tuple(array.shape), np.dtype(array.dtype), *bounds)
+
+
+def _name(key: str | None) -> str:
+    return "its observation" if key is None else f"the observation '{key}'"
+
+
+def _slots(id: str, entries: dict[str | None, Any]) -> list[_Slot]:
     slots: list[_Slot] = []
     start = 0
     for key, array in entries.items():
         stop = start + math.prod(array.shape)
-        slots.append(_Slot(key, slice(start, stop), len(array.shape) > 1))
+        slots.append(_Slot(key, slice(start, stop), _declared(id, key, array)))
         start = stop
     return slots
 
@@ -85,7 +118,7 @@ def _is_image(array: Any) -> bool:
 
 
 def _check_array(id: str, key: str | None, array: Any) -> None:
-    name = "its observation" if key is None else f"the observation '{key}'"
+    name = _name(key)
     if not isinstance(array, specs.Array):
         raise EnvironmentMismatch(
             f"{id}: {name} is a {type(array).__name__}; wanted one array per name, without nesting."

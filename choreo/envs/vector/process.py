@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from choreo import errors
 from choreo.envs.rendering import backends
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector.base import StepBatch, VectorEnv, common_spec, stack
-from choreo.envs.vector.worker import receive, send, unpack
+from choreo.envs.vector.worker import MAIN, receive, send, unpack
 from choreo.errors import ChoreoError, RendererUnavailable
 
 _EXIT_SECONDS = 5.0
@@ -134,9 +135,12 @@ class _Worker:
         self._name = f"environment {index} ({id})"
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "choreo.envs.vector.worker", str(theirs.fileno())]
             self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=_environment(), stdin=subprocess.DEVNULL
+                _command(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=_stderr(),  # what simulators print is no result
             )
         self._connection = Connection(ours.detach())
 
@@ -195,6 +199,21 @@ def _end_all(workers: list[_Worker]) -> None:
         worker.hang_up()
     for worker in workers:
         worker.end()
+
+
+def _command(descriptor: int) -> list[str]:
+    """Return the worker's command; -P keeps modules of the working directory out of its path."""
+    program = [sys.executable, "-P", "-m", "choreo.envs.vector.worker"]
+    main = [MAIN] if threading.current_thread() is threading.main_thread() else []
+    return [*program, str(descriptor), str(os.getpid()), *main]
+
+
+def _stderr() -> int:
+    try:
+        os.fstat(2)
+    except OSError:  # `2>&-` closes it
+        return subprocess.DEVNULL
+    return 2
 
 
 def _environment() -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Several environments stepped one after the other in this process."""
 
+import weakref
+
 import numpy as np
 
 from choreo.envs.base import Environment
@@ -14,6 +16,7 @@ class SerialVector(VectorEnv):
         if not environments:
             raise UsageError("a vector needs at least one environment")
         self._environments = environments
+        self._finalizer = weakref.finalize(self, _close_all, environments)
         self.spec = common_spec([environment.spec for environment in environments])
         self.num = len(environments)
         self._sent: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
@@ -49,5 +52,9 @@ class SerialVector(VectorEnv):
         self._environments[index].set_goal(goal)
 
     def close(self) -> None:
-        for environment in self._environments:
-            environment.close()
+        self._finalizer()
+
+
+def _close_all(environments: list[Environment]) -> None:
+    for environment in environments:
+        environment.close()

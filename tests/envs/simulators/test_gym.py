@@ -86,11 +86,11 @@ def test_a_dict_keeps_its_keys_and_becomes_float32() -> None:
         (VECTOR, spaces.MultiBinary(3), "discrete"),
         (VECTOR, spaces.Box(0, 5, (1,), np.int64), "floating-point"),
         (VECTOR, spaces.Box(-np.inf, np.inf, (1,)), "unbounded"),
-        (spaces.Discrete(4), ACTION, "Wanted a Box"),
-        (spaces.Dict({"deep": spaces.Dict({"a": VECTOR})}), ACTION, "'deep'"),
+        (spaces.Text(4), ACTION, "holds text. Agents see a Box"),
+        (spaces.Dict(a=VECTOR, b=spaces.Text(4)), ACTION, r"'b' holds text.*keys \(a\)"),
         (spaces.Box(0, 255, (84, 84, 3), np.uint8), ACTION, "give 64 x 64"),
         (spaces.Box(0, 1, (64, 64, 3)), ACTION, r"float32.*255 \* image"),
-        (spaces.Box(0, 1, (2, 2)), ACTION, "FlattenObservation"),
+        (spaces.Box(0, 255, (4, 64, 64, 3), np.uint8), ACTION, "not a stack"),
     ],
 )
 def test_spaces_that_do_not_fit_are_refused_in_words(
