@@ -119,9 +119,7 @@ class Hdf5Source(Source):
         return [Place(file, group) for group in sorted(groups, key=_natural)]
 
     def _has_actions(self, file: Hdf5File, entry: Any) -> bool:
-        if not file.is_group(entry):
-            return False
-        return any(entry.id.links.exists(name.encode()) for name in self._actions)
+        return file.is_group(entry) and any(file.has(entry, name) for name in self._actions)
 
     def _recording(self, file: Hdf5File) -> list[Place]:
         """The episodes of arrays at the root of a file, by the ends that it tells."""

@@ -41,7 +41,7 @@ class Hdf5File:
             BadFile: it lies in another file, or behind links in a circle.
         """
         with reading(self.path):
-            if not group.id.links.exists(name.encode()):
+            if not self.has(group, name):
                 return None
             link = group.get(name, getlink=True)
             if isinstance(link, self._h5py.HardLink):
@@ -54,6 +54,11 @@ class Hdf5File:
                 if not self.is_group(found):
                     break
             return found
+
+    def has(self, group: Any, name: str) -> bool:
+        """Whether there is an entry of that name, which is not followed."""
+        with reading(self.path):
+            return bool(group.id.links.exists(name.encode()))
 
     def is_group(self, entry: Any) -> bool:
         """Whether an entry is a group."""

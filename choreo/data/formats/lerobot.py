@@ -20,6 +20,7 @@ from choreo.data.reading import BadEpisode, nearest_action, reason_by_name
 from choreo.data.schema import Entry, a_table, check, number, text, whole
 
 INFO = Path("meta") / "info.json"
+EPISODES = Path("meta") / "episodes"
 SEEN = "observation."
 ACTIONS = (ACTION, "actions")
 REWARDS = ("next.reward", "reward", "rewards")
@@ -97,7 +98,11 @@ class LeRobotSource(Source):
         self._left: dict[str, str] = {}
         self._seen = self._observations(own)
         self._episodes = self._table_of_episodes()
-        self.names = [f"{self.path}: episode {row['episode_index']}" for row in self._episodes]
+        self.names = [
+            f"{self.path / self._named('data_path', **_part(row, 'data'))}: episode"
+            f" {row['episode_index']}"
+            for row in self._episodes
+        ]
         self._table: tuple[Path, Any] | None = None  # the one data file that is held
 
     def files(self) -> list[Path]:
@@ -166,9 +171,10 @@ class LeRobotSource(Source):
 
     def _table_of_episodes(self) -> list[dict[str, Any]]:
         """Where each episode lies: one row of `meta/episodes` each."""
-        files = plain_files(self.path / "meta" / "episodes", (".parquet",))
+        files = plain_files(self.path / EPISODES, (".parquet",))
         if not files:
-            raise BadFile(self.path / "meta" / "episodes", "it is not there", COPY)
+            first = self.path / EPISODES / "chunk-000" / "file-000.parquet"
+            raise BadFile(first, "it is not there", COPY)
         rows: list[dict[str, Any]] = []
         for file in files:
             names = self._check_table(file)
@@ -191,15 +197,18 @@ class LeRobotSource(Source):
         check_size(file, "the table", max(declared, abs(metadata.num_rows) * 8), size)
         return names
 
+    def _named(self, template: str, **named: Any) -> str:
+        """The name that the header gives a file."""
+        with reading(self.path / INFO):
+            return self._info[template].format(**named)
+
     def _file(self, template: str, **named: Any) -> Path:
         """A file that the header names, below the set's folder."""
-        with reading(self.path / INFO):
-            return plain_file(self.path / self._info[template].format(**named), self.path)
+        return plain_file(self.path / self._named(template, **named), self.path)
 
     def _rows(self, row: dict[str, Any]) -> Any:
         """The table of one episode's steps, in order."""
-        chunk, number = row["data/chunk_index"], row["data/file_index"]
-        file = self._file("data_path", chunk_index=chunk, file_index=number)
+        file = self._file("data_path", **_part(row, "data"))
         if self._table is None or self._table[0] != file:
             films = {n for n, f in self._features.items() if f["dtype"] == FILM}
             own = {self._action, self._reward, "episode_index", "frame_index"}
@@ -247,7 +256,7 @@ class LeRobotSource(Source):
     def _film(self, row: dict[str, Any], name: str, count: int) -> np.ndarray:
         """The frames of one episode: (T, 3, H, W) uint8."""
         parts: dict[str, Any] = {part: row.get(f"videos/{name}/{part}") for part in FILM_PLACE}
-        check(parts, FILM_PLACE, f"{self.path}: the film '{name}'", COPY)
+        check(parts, FILM_PLACE, f"{self.path / EPISODES}: the film '{name}'", COPY)
         if self._info.get("video_path") is None:
             raise BadFile(self.path / INFO, "it does not tell ['video_path']", COPY)
         start = float(parts.pop("from_timestamp"))
@@ -314,6 +323,11 @@ def _frames(file: Path, start: float, count: int) -> Iterator[np.ndarray]:
             if frame.time is not None and frame.time >= start:
                 given += 1
                 yield frame.to_ndarray(format="rgb24")
+
+
+def _part(row: dict[str, Any], group: str) -> dict[str, Any]:
+    """Which chunk and file an episode's rows or frames are in."""
+    return {name: row[f"{group}/{name}"] for name in ("chunk_index", "file_index")}
 
 
 def _short(name: str) -> str:

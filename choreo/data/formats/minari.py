@@ -150,15 +150,16 @@ class MinariSource(Source):
         return list(range(told))
 
     def _file(self, number: int) -> Path:
-        """What an episode is in."""
-        arrow = self._metadata["data_format"] == "arrow"
-        return self._data / (str(number) if arrow else MAIN)
+        """The file that an episode is in; of several, the first."""
+        if self._metadata["data_format"] != "arrow":
+            return self._data / MAIN
+        folder = self._data / str(number)
+        return next(iter(plain_files(folder, (".arrow",))), folder / "part-0.arrow")
 
     def _from_arrow(self, number: int) -> dict[str, Any]:
         """The arrays of an episode as the library reads them."""
-        size = 0
-        for file in plain_files(self._file(number), ("",)):
-            size += plain_file(file, self._data).stat().st_size
+        files = plain_files(self._data / str(number), ("",))
+        size = sum(plain_file(file, self._data).stat().st_size for file in files)
         steps = self._steps_of(number)
         widths = sum(np.prod(leaf.shape) * 8 for leaf in self._leaves.values())
         check_size(self._file(number), "observations", int(steps * widths), size)
@@ -170,7 +171,7 @@ class MinariSource(Source):
         """Rows of an episode's tables, as their headers tell."""
         dataset = need("pyarrow.dataset", "This Minari data set")
         with reading(self._file(number)):
-            files = [str(f) for f in plain_files(self._file(number), (".arrow",))]
+            files = [str(f) for f in plain_files(self._data / str(number), (".arrow",))]
             return dataset.dataset(files, format="arrow").count_rows() if files else 0
 
     def _from_hdf5(self, leaf: Leaf, tree: Any) -> Lazy:
