@@ -35,6 +35,7 @@ __all__ = [
     "find_checkpoint",
     "load",
     "load_agent_tensors",
+    "load_state",
     "restore_agent",
 ]
 
@@ -269,11 +270,15 @@ def load(path: str | Path, device: str = "cpu") -> Agent:
 
     Raises CheckpointError where there is none, or one that is truncated or foreign.
     """
-    folder = find_checkpoint(path)
-    tensors, state = checkpoint.load(folder)
+    tensors, state = checkpoint.steady(lambda: find_checkpoint(path), checkpoint.load)
     if "agent" not in state:
-        raise CheckpointError(f"{folder} is not a checkpoint of an agent; it holds {list(state)}")
+        raise CheckpointError(f"{path} is not a checkpoint of an agent; it holds {list(state)}")
     return restore_agent(tensors, state["agent"]).to(device).eval()
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """Only the state of the checkpoint that `path` means, without its tensors."""
+    return checkpoint.steady(lambda: find_checkpoint(path), checkpoint.load_state)
 
 
 def restore_agent(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> Agent:

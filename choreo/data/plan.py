@@ -74,7 +74,7 @@ class Plan:
             "source": str(self.source.path.resolve()),
             "source_format": self.source.format,
             "files_sha256": self.source.files_sha256(),
-            "sampled_sha256": _sampled_sha256(self.source.files()),
+            "sampled_sha256": sampled_sha256(self.source.files()),
             **{name: list(v) if isinstance(v, tuple) else v for name, v in options.items()},
             "declared": {
                 name: list(v) if isinstance(v, tuple) else v
@@ -146,7 +146,7 @@ def same_request(found: Any, wanted: dict[str, Any]) -> bool:
     return rest[0] == rest[1] and any(found.get(name) == wanted[name] for name in PLACES)
 
 
-def _sampled_sha256(files: list[Path]) -> str:
+def sampled_sha256(files: list[Path]) -> str:
     """A hash over the beginning and the end of some files, spread over all."""
     digest = hashlib.sha256()
     for path in files[:: max(1, len(files) // SAMPLED_FILES)]:
