@@ -8,6 +8,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ class MinariSource(Source):
 def data_folder(path: Path) -> Path | None:
     """Where a Minari data set keeps its data, None where `path` is none."""
     for folder in (path / "data", path):
-        if (folder / METADATA).is_file():
+        if lexists(folder / METADATA):
             return folder
     return None
 
