@@ -71,6 +71,8 @@ class LoggingConfig:
     """Frames (offline: updates) between two lines of training metrics. [ours]"""
     checkpoint_every: int = 10_000
     """Frames (offline: updates) between two checkpoints. [ours]"""
+    checkpoint_minutes: float = 5.0
+    """Minutes after which there is a checkpoint in any case; 0 turns this off. [ours]"""
     keep: int = 2
     """Checkpoints kept. [ours]"""
     tensorboard: bool = True

@@ -9,6 +9,7 @@ from choreo.agent.agent import (
     find_checkpoint,
     load,
     load_agent_tensors,
+    load_state,
     restore_agent,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "find_checkpoint",
     "load",
     "load_agent_tensors",
+    "load_state",
     "restore_agent",
 ]

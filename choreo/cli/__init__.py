@@ -1,11 +1,14 @@
 """The `choreo` command: finds the command named first and turns errors into exit codes."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 
 from choreo.errors import ChoreoError, UsageError
+from choreo.stopping import Stopped, handling, raise_stopped
 
 # name -> module, function, what it does
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -25,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (0 done, 1 failed, 2 cannot be done as given)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = [_at_home(one) for one in (sys.argv[1:] if arguments is None else arguments)]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -35,13 +38,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"choreo {__version__}")
         return 0
     try:
-        return run(arguments[0], arguments[1:])
+        with handling(raise_stopped):
+            return run(arguments[0], arguments[1:])
     except ChoreoError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+    except Stopped as stop:
+        _say(str(stop))
+        return stop.exit_code
+
+
+def _at_home(argument: str) -> str:
+    """`~` as the home folder, also in `--run-dir=~/runs`, where shells leave it as it is."""
+    option, equals, value = argument.partition("=")
+    if argument.startswith("--") and value.startswith("~"):
+        return f"{option}{equals}{_at_home(value)}"
+    return os.path.expanduser(argument)  # noqa: PTH111 - leaves unknown users be
+
+
+def _say(text: str) -> None:
+    """Put `text` on stderr; where that cannot be written, the exit code has to do."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def run(name: str, arguments: list[str]) -> int:

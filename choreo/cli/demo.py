@@ -10,13 +10,18 @@ from rich.table import Table
 from choreo.demo import DemoConfig, DemoResult, run_demo
 from choreo.report.verdicts import headline_table
 from choreo.runtime import keep_memory
+from choreo.stopping import Stopped
 
 
 def demo(arguments: list[str]) -> None:
     """`choreo demo`."""
     config = tyro.cli(DemoConfig, args=arguments, prog="choreo demo")
     keep_memory()
-    result = run_demo(config)
+    try:
+        result = run_demo(config)
+    except Stopped as stop:
+        text = f"stopped; the same command goes on from what is saved in {config.run_dir}"
+        raise Stopped(stop.number, text) from stop
     if config.json:
         print(json.dumps(result.to_json()))
         return

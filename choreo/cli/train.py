@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import tyro
 
-from choreo.agent import AgentConfig, find_checkpoint
+from choreo.agent import AgentConfig, find_checkpoint, load_state
 from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
 from choreo.data.card import read_card
@@ -17,6 +17,7 @@ from choreo.envs.spaces import EnvSpec
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
 from choreo.runtime import keep_memory
+from choreo.stopping import Stopped
 from choreo.training import finetune as run_finetune
 from choreo.training import offline as run_offline
 from choreo.training import pretrain as run_pretrain
@@ -28,7 +29,7 @@ def pretrain(arguments: list[str]) -> None:
     """`choreo pretrain`."""
     default = PretrainConfig(env=cast(str, tyro.MISSING))
     config = parse(default, arguments)
-    with notes():
+    with notes(), saying_what_is_saved(config):
         keep_memory()
         _tell(run_pretrain(config))
 
@@ -38,7 +39,7 @@ def offline(arguments: list[str]) -> None:
     config = parse(OfflineConfig(data=cast(Path, tyro.MISSING)), arguments)
     spec = None if config.spec is None else config.spec.resolve()
     config = replace(config, data=config.data.resolve(), spec=spec)  # however they are spelled
-    with notes():
+    with notes(), saying_what_is_saved(config):
         keep_memory()
         _tell(run_offline(config, lambda: _importing(config)))
 
@@ -62,7 +63,7 @@ def finetune(arguments: list[str]) -> None:
     config = parse(default, arguments)
     if config.source is not None:
         config = replace(config, source=config.source.resolve())  # one run, however it is spelled
-    with notes():
+    with notes(), saying_what_is_saved(config):
         keep_memory()
         _tell(run_finetune(config))
 
@@ -93,7 +94,7 @@ def option(arguments: list[str], name: str) -> str | None:
 def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     """The default with the preset and the network sizes of the run it starts from."""
     folder = find_checkpoint(source)
-    description = checkpoint.load_state(folder)["agent"]
+    description = load_state(source)["agent"]
     agent = AgentConfig.from_json(description["config"])
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:
@@ -138,6 +139,25 @@ def notes() -> Iterator[None]:
         log.removeHandler(handler)
         log.setLevel(level)
         log.propagate = propagate
+
+
+@contextmanager
+def saying_what_is_saved(config: RunConfig) -> Iterator[None]:
+    """Say, of a run that is stopped, where the same command will go on."""
+    try:
+        yield
+    except Stopped as stop:
+        raise Stopped(stop.number, what_is_saved(config)) from stop
+
+
+def what_is_saved(config: RunConfig) -> str:
+    """How far the last checkpoint of a run is, as a sentence."""
+    found = checkpoint.latest(RunFolder(config.run_dir).checkpoints)
+    if found is None:
+        return f"stopped; {config.run_dir} holds no checkpoint yet: the same command begins anew"
+    counted = "update" if isinstance(config, OfflineConfig) else "frame"
+    count = checkpoint.load_state(found)["count"]
+    return f"stopped; {config.run_dir} is saved: the same command goes on from {counted} {count:,}"
 
 
 def _tell(run: RunFolder) -> None:

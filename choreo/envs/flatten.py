@@ -14,13 +14,11 @@ import numpy as np
 from gymnasium import spaces
 
 from choreo.envs.rendering import images
+from choreo.envs.spaces import RESERVED
 
 OBSERVATION = "observation"  # the key of a space without entries
 SEPARATOR = "/"
 MOST_HOT = 4_096  # entries of a one-hot vector: more is a number and no choice [ours]
-
-# What a step holds beside its observations; an observation of such a name is "observation_NAME".
-RESERVED = ("action", "reward", "discount", "is_first", "is_last", "is_terminal")
 
 Path = tuple[str | int, ...]
 Flat = spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary
@@ -70,25 +68,25 @@ class Leaf:
         return np.array(values, np.float32).reshape(*lead, *self.shape)
 
 
-def flat_key(path: Path) -> str:
+def flat_key(path: Path, dot: str = "_") -> str:
     """The key of an entry: the steps of its path joined with "/".
 
-    "." becomes "_", as it parts the names of networks; the names of a step's other fields get
-    "observation_" before them.
+    "." becomes `dot`; the names of a step's other fields get "observation_" before them.
     """
-    key = SEPARATOR.join(str(step).replace(".", "_") or OBSERVATION for step in path)
+    key = SEPARATOR.join(str(step).replace(".", dot) or OBSERVATION for step in path)
     return f"{OBSERVATION}_{key}" if key in RESERVED else key or OBSERVATION
 
 
-def leaves(space: spaces.Space) -> tuple[dict[str, Leaf], dict[str, str]]:
+def leaves(space: spaces.Space, dot: str = "_") -> tuple[dict[str, Leaf], dict[str, str]]:
     """The arrays of an observation space by key, and why the others cannot be seen, by key.
 
     A reason is a clause such as "holds text"; who reads the space decides whether it is an error.
+    `dot` is what "." becomes in a key.
     """
     found: dict[str, Leaf] = {}
     refused: dict[str, str] = {}
     for path, entry in _entries(space, ()):
-        key = flat_key(path)
+        key = flat_key(path, dot)
         if key in found or key in refused:
             refused[key] = f"is the key of two entries, the second {entry}"
             found.pop(key, None)

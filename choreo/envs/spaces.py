@@ -9,6 +9,9 @@ from choreo.errors import EnvironmentMismatch, UsageError
 ROUNDING = 1e-6  # share by which bounds that agree may differ, as single precision does [ours]
 IMAGE_SIZES = (32, 64, 128)  # pixels: what the world model's convolutions take (ours)
 
+# What a step holds beside its observations; an observation of such a name is "observation_NAME".
+RESERVED = ("action", "reward", "discount", "is_first", "is_last", "is_terminal")
+
 Obs = Literal["states", "pixels", "both"]
 """What an agent sees: the environment's own observations, pictures of it, or both."""
 

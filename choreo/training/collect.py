@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import os
-import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -24,13 +23,14 @@ from typing import Any
 import torch
 
 from choreo.agent import find_checkpoint
-from choreo.data.card import read_card, write_card
+from choreo.data.card import is_begun, read_card, write_card
 from choreo.data.claim import claimed
 from choreo.data.formats.exorl import episode_path, list_episodes, remove_leftovers, save_episode
 from choreo.envs import EnvSpec
 from choreo.errors import ChoreoError, UsageError
 from choreo.record import checkpoint, versions
 from choreo.record.run_folder import flatten
+from choreo.stopping import leave_to_parent
 from choreo.training.players import Plan, Player
 
 Progress = Callable[[int], None]
@@ -121,7 +121,7 @@ class _Recording:
         """Make the folder, or see that the same plan began it."""
         described = {"plan": self.plan.to_json(), "agent_sha256": _hash_agent(self.plan)}
         wanted = json.loads(json.dumps(described))  # as a card is read back
-        if self.folder.is_dir() and any(self.folder.iterdir()):
+        if is_begun(self.folder):
             _check_same(self.folder, wanted, self.frames)
         card = {
             "kind": "episodes",
@@ -218,7 +218,7 @@ def _save_round(plan: Plan, folder: Path, number: int, there: frozenset[int]) ->
 
 def _start_process(lifeline: Connection) -> None:
     """Let a new process end with its parent or when told, and calculate in one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    leave_to_parent()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(1)
 

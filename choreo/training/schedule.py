@@ -1,6 +1,7 @@
 """Clocks of the training loops. Every count is in frames, unless the caller says otherwise."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 
 class Every:
@@ -45,6 +46,25 @@ class Until:
 
     def restore(self, state: Mapping[str, int]) -> None:
         """Nothing to put back."""
+
+
+class Minutes:
+    """True once `minutes` have passed since `restart`; 0 is never true.
+
+    It follows the wall clock, so nothing that a run computes may depend on it.
+    """
+
+    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.minutes, self._clock = minutes, clock
+        self.restart()
+
+    def __call__(self) -> bool:
+        """Whether it is time."""
+        return 0 < self.minutes * 60 <= self._clock() - self._began
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self._began = self._clock()
 
 
 class Ratio:

@@ -15,9 +15,10 @@ from choreo.errors import CheckpointError
 from choreo.learning.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
+from choreo.stopping import StopRequest
 from choreo.training.batches import choose_batches
 from choreo.training.finite import FiniteCheck
-from choreo.training.schedule import Every, Ratio
+from choreo.training.schedule import Every, Minutes, Ratio
 from choreo.world_model import Batch
 
 MOST_READ, READ_AT_ONCE = 100_000, 1_000  # steps for the scale of observations; some are images
@@ -52,6 +53,7 @@ class Trainer(abc.ABC):
         self.batches = choose_batches(self.sampler, self.agent.device, most_steps)
         self.finite = FiniteCheck(run.path)
         self.log_due, self.save_due = Every(logging.every), Every(logging.checkpoint_every)
+        self.minutes_due = Minutes(logging.checkpoint_minutes)
         wandb = WandbOptions(project=logging.wandb_project) if logging.wandb else None
         self.logger = Logger(run.path, logging.tensorboard, wandb, config.to_json())
 
@@ -69,22 +71,32 @@ class Trainer(abc.ABC):
         """Go on by a little."""
 
     def train(self) -> None:
-        """Resume if there is a checkpoint, then train to the end and save."""
+        """Resume if there is a checkpoint, then train to the end and save.
+
+        A signal that ends programs (see `choreo.stopping`) lets the round end and saves; then
+        `Stopped` is raised.
+        """
         try:
             self._resume()
             self.begin()
-            with self._progress() as progress:
-                while self.count < self.total:
-                    before = self.count
-                    self.round()
-                    self._snapshot(before)
-                    if self.save_due(self.count):
-                        self.save()
-                    progress.update(self.count, self.learner.updates)
-            if self._saved_count() != self.count:
-                self.save()
+            stop = StopRequest()
+            with stop.noted():
+                self._rounds(stop)
+                if self._saved_count() != self.count:
+                    self.save()
         finally:
             self.close()
+
+    def _rounds(self, stop: StopRequest) -> None:
+        """Rounds until the end, or until a signal asks to stop."""
+        with self._progress() as progress:
+            while self.count < self.total and stop.number is None:
+                before = self.count
+                self.round()
+                self._snapshot(before)
+                if self.save_due(self.count) or self.minutes_due():
+                    self.save()
+                progress.update(self.count, self.learner.updates)
 
     @abc.abstractmethod
     def begin(self) -> None:
@@ -175,6 +187,7 @@ class Trainer(abc.ABC):
         name = f"{self.counted}_{self.count:09d}"
         folder = self.run_folder.checkpoints
         checkpoint.save(folder, name, tensors, self._state(), keep=self.config.logging.keep)
+        self.minutes_due.restart()
 
     def own_tensors(self) -> dict[str, dict[str, Tensor]]:
         """Further groups of tensors that a checkpoint of this loop holds."""

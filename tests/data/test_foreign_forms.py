@@ -253,7 +253,7 @@ def test_minaris_nested_spaces_become_the_keys_that_environments_have(
 
     box = spaces.Box(-10, 10, (2,), np.float64)
     space = spaces.Dict(
-        goal=spaces.Dict(kettle=box),
+        goal=spaces.Dict({"kettle": box, "top.left": box}),
         pair=spaces.Tuple((spaces.Discrete(3), spaces.Box(-9, 9, (2, 2), np.float32))),
         mission=spaces.Text(20),
         picture=spaces.Box(0, 255, (32, 32, 3), np.uint8),
@@ -265,7 +265,7 @@ def test_minaris_nested_spaces_become_the_keys_that_environments_have(
     made.update_metadata({"dataset_id": "toy/nest-v0", "minari_version": "0.5.4"})
     choices = np.array([0, 2, 1, 1, 0])
     seen = {
-        "goal": {"kettle": RNG.normal(size=(5, 2))},
+        "goal": {"kettle": RNG.normal(size=(5, 2)), "top.left": RNG.normal(size=(5, 2))},
         "pair": (choices, floats(5, 2, 2)),
         "mission": ["pick it up"] * 5,
         "picture": np.full((5, 32, 32, 3), 60, np.uint8),
@@ -277,7 +277,8 @@ def test_minaris_nested_spaces_become_the_keys_that_environments_have(
     }  # fmt: skip
     made.update_episodes([EpisodeBuffer(**buffer)])
     (found,) = open_source(tmp_path / "m").episodes()
-    assert set(found.observations) == set(leaves(space)[0])
+    assert set(found.observations) == set(leaves(space, dot=".")[0])
+    assert "goal/top.left" in found.observations
     assert found.steps["pair/0"].tolist() == np.eye(3)[choices].tolist()
     np.testing.assert_array_equal(found.steps["pair/1"], seen["pair"][1].reshape(5, 4))
     assert np.abs(found.steps["picture"].astype(int) - 60).max() < 3

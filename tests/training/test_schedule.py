@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from choreo.training.schedule import Every, Ratio, Until
+from choreo.training.schedule import Every, Minutes, Ratio, Until
 
 counts = st.lists(st.integers(0, 50), max_size=30).map(lambda steps: list(accumulate(steps)))
 
@@ -26,6 +26,19 @@ def test_every_fires_when_a_multiple_is_passed() -> None:
 
 def test_every_zero_never_fires() -> None:
     assert not any(Every(0)(n) for n in range(100))
+
+
+def test_minutes_count_from_the_last_restart() -> None:
+    now = [0.0]
+    minutes, never = (Minutes(length, clock=lambda: now[0]) for length in (5, 0))
+
+    def at(seconds: float) -> bool:
+        now[0] = seconds
+        return minutes()
+
+    assert [at(299), at(300), at(301)] == [False, True, True]
+    minutes.restart()
+    assert [at(600), at(601)] == [False, True] and not never()
 
 
 def test_until() -> None:

@@ -62,7 +62,7 @@ class MinariSource(Source):
         self.names = [f"{self._file(n)}: episode {n}" for n in self._numbers]
         self._repeat = self._metadata.get("action_repeat")
         self._bounds = _bounds(self._storage.action_space, self.path)
-        self._leaves, self._refused = leaves(self._storage.observation_space)
+        self._leaves, self._refused = leaves(self._storage.observation_space, dot=".")
         if not self._numbers:
             raise UsageError(f"{path} is a Minari data set without episodes. Give another one.")
 

@@ -6,7 +6,6 @@ is several times quicker than pickling arrays.
 
 import os
 import pickle
-import signal
 import sys
 import threading
 import time
@@ -20,13 +19,14 @@ from choreo.envs.base import Environment, TimeStep
 from choreo.envs.make import make
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import ChoreoError
+from choreo.stopping import leave_to_parent
 
 _WATCH_SECONDS = 1.0
 
 
 def main() -> None:
     """Serve requests until the parent hangs up or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    leave_to_parent()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     serve(Connection(int(sys.argv[1])))
 
