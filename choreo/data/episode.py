@@ -179,7 +179,7 @@ def flattened(tree: Any, path: tuple[str | int, ...] = ()) -> dict[str, Array]:
     elif isinstance(tree, tuple):
         entries = iter(enumerate(tree))
     else:
-        return {flat_key(path): tree if isinstance(tree, Lazy) else np.asarray(tree)}
+        return {flat_key(path, dot="."): tree if isinstance(tree, Lazy) else np.asarray(tree)}
     found: dict[str, Array] = {}
     for key, value in entries:
         found |= flattened(value, (*path, key))

@@ -58,10 +58,14 @@ def plain_file(path: Path, root: Path) -> Path:
 
 
 def plain_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """What a folder and those in it hold with these endings, in order; links to folders unread."""
+    """What a folder and those in it hold with these endings, in order; links to folders unread.
+
+    A folder with such an ending is among them, as who opens it will say that it is no file.
+    """
     found = []
-    for place, _, names in os.walk(folder):
-        found += [Path(place) / name for name in names if name.endswith(suffixes)]
+    for place, folders, names in os.walk(folder):
+        odd = [name for name in folders if name.endswith(tuple(filter(None, suffixes)))]
+        found += [Path(place) / name for name in (*names, *odd) if name.endswith(suffixes)]
     return sorted(found)
 
 

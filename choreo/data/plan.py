@@ -150,6 +150,8 @@ def sampled_sha256(files: list[Path]) -> str:
     """A hash over the beginning and the end of some files, spread over all."""
     digest = hashlib.sha256()
     for path in files[:: max(1, len(files) // SAMPLED_FILES)]:
+        if not path.is_file():
+            continue  # a pipe or a lost link, which its reader will name
         with path.open("rb") as file:
             digest.update(file.read(SAMPLED_BYTES))
             file.seek(max(0, path.stat().st_size - SAMPLED_BYTES))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from choreo.envs.flatten import RESERVED
+from choreo.envs.spaces import RESERVED
 from choreo.errors import UsageError
 
 ACTION, REWARD, DISCOUNT = "action", "reward", "discount"

@@ -1,5 +1,6 @@
 """Which format a folder or file of recorded data has."""
 
+from os.path import lexists
 from pathlib import Path
 
 from choreo.data import files
@@ -43,7 +44,7 @@ def source_kind(path: Path) -> type[Source]:
         return _file_kind(files.plain_file(path, path))
     if is_replay(path) or is_replay(path / IMPORTED_BY_RUN):
         return ReplaySource
-    if (path / INFO).is_file():
+    if lexists(path / INFO):  # also where it is no plain file, which its reader will say
         return LeRobotSource
     if data_folder(path) is not None:
         return MinariSource

@@ -80,10 +80,11 @@ class Hdf5Source(Source):
         self._paths = hdf5_files(self.path) if self.path.is_dir() else [self.path]
         told = [other for own, other in reading.named if own == ACTION]
         self._actions = (*(other.split("/")[0] for other in told), *ACTIONS)
+        self._broken: dict[Path, BadFile] = {}
         self._places = [place for file in self._paths for place in self._places_in(file)]
         if not self._places:
             raise UsageError(
-                f"{path} holds no group with {' or '.join(self._actions)}, only "
+                f"{self._paths[0]} holds no group with {' or '.join(self._actions)}, only "
                 f"{self._shown()}. Tell the name of the actions with --map action=NAME."
             )
         self.names = list(map(str, self._places))
@@ -93,6 +94,8 @@ class Hdf5Source(Source):
 
     def read(self, index: int) -> list[EpisodeData]:
         place, name = self._places[index], self.names[index]
+        if place.file in self._broken:
+            raise self._broken[place.file]
         with Hdf5File(self._h5py, plain_file(place.file, self.path)) as file:
             group = file.group(place.group)
             tree = file.tree(group, IGNORED)
@@ -104,7 +107,7 @@ class Hdf5Source(Source):
             return [episode_of(rows_of(tree, *place.rows), name, self.reading)]
 
     def _places_in(self, file: Path) -> list[Place]:
-        """The episodes of a file; of one that cannot be opened, one that fails later."""
+        """The episodes of a file; of one that cannot be opened, one whose reading says so."""
         try:
             with Hdf5File(self._h5py, plain_file(file, self.path)) as opened:
                 if self._has_actions(opened, opened.root):
@@ -114,7 +117,8 @@ class Hdf5Source(Source):
                 names = [n for n in opened.names(found) if n != ROOT]
                 children = {n: opened.child(found, n) for n in names}
                 groups = [c.name for c in children.values() if self._has_actions(opened, c)]
-        except BadFile:
+        except BadFile as error:
+            self._broken[file] = error
             return [Place(file, "")]
         return [Place(file, group) for group in sorted(groups, key=_natural)]
 
@@ -124,8 +128,7 @@ class Hdf5Source(Source):
     def _recording(self, file: Hdf5File) -> list[Place]:
         """The episodes of arrays at the root of a file, by the ends that it tells."""
         names = [name for name in (*DONES, *CUTS, *ENDS) if name in file.names(file.root)]
-        entries = {name: file.child(file.root, name) for name in names}
-        flags = [np.asarray(file.array(entry)) for entry in entries.values() if len(entry.shape)]
+        flags = [file.flag(file.child(file.root, name), name) for name in names]
         starts = _starts(flags)
         if len(starts) < 2:
             return [Place(file.path, "")]

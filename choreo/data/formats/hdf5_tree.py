@@ -8,6 +8,7 @@ import numpy as np
 
 from choreo.data.arrays import Lazy, Tree
 from choreo.data.files import BadFile, check_size, reading
+from choreo.data.observations import NUMBERS
 
 DEPTH = 8  # groups within groups that are followed [ours]
 ENTRIES = 10_000  # arrays of one episode [ours]
@@ -99,6 +100,17 @@ class Hdf5File:
             elif isinstance(entry, self._h5py.Dataset):
                 found[name] = self.array(entry)
         return found
+
+    def flag(self, dataset: Any, name: str) -> np.ndarray:
+        """An array with a number for each row, read now.
+
+        Raises:
+            BadFile: it is something else, or see `tree`.
+        """
+        array = self.array(dataset) if isinstance(dataset, self._h5py.Dataset) else None
+        if array is None or np.ndim(array) == 0 or array.dtype.kind not in NUMBERS:
+            raise BadFile(self.path, f"its '{name}' holds no number for each row")
+        return np.asarray(array)
 
     def array(self, dataset: Any) -> Any:
         """An array that is read when it is asked for; single values are read now.

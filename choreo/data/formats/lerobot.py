@@ -21,6 +21,7 @@ from choreo.data.schema import Entry, a_table, check, number, text, whole
 
 INFO = Path("meta") / "info.json"
 EPISODES = Path("meta") / "episodes"
+TABLE = "table of episodes"  # the file that a row comes from
 SEEN = "observation."
 ACTIONS = (ACTION, "actions")
 REWARDS = ("next.reward", "reward", "rewards")
@@ -42,12 +43,15 @@ def _feature(value: Any) -> bool:
 
 
 def _template(value: Any) -> bool:
-    """Whether a path names chunk and file with a width that is no more than a few digits."""
-    if not text(value) or len(value) > 1_000:
+    """Whether a path leads down, and names chunk and file with no more than a few digits."""
+    if not text(value) or not 0 < len(value) <= 1_000 or ".." in value.split("/"):
         return False
     try:
         parts = list(string.Formatter().parse(value))
     except ValueError:
+        return False
+    plain = "".join(literal for literal, _, _, _ in parts)
+    if value.startswith("/") or any(one in plain for one in ":\\\0"):
         return False
     names = [name for _, name, _, _ in parts if name is not None]
     widths = [form for _, _, form, _ in parts if form]
@@ -55,7 +59,7 @@ def _template(value: Any) -> bool:
     return set(names) <= known and all(len(form) <= 4 for form in widths)
 
 
-_PATH = Entry("a path with {chunk_index} and {file_index}", _template)
+_PATH = Entry("a path within the set, with {chunk_index} and {file_index}", _template)
 HEADER = {
     "codebase_version": Entry("a version", text, needed=True),
     "features": Entry("features with a dtype", lambda v: a_table(v, _feature), needed=True),
@@ -182,7 +186,7 @@ class LeRobotSource(Source):
             columns = [name for name in names if name.startswith(places)]
             with reading(file):
                 found = self._parquet.read_table(file, columns=columns).to_pylist()
-            rows += [check(row, EPISODE, file, COPY) for row in found]
+            rows += [check(row, EPISODE, file, COPY) | {TABLE: file} for row in found]
         return sorted(rows, key=lambda row: row["episode_index"])
 
     def _check_table(self, file: Path) -> list[str]:
@@ -204,7 +208,10 @@ class LeRobotSource(Source):
 
     def _file(self, template: str, **named: Any) -> Path:
         """A file that the header names, below the set's folder."""
-        return plain_file(self.path / self._named(template, **named), self.path)
+        file = self.path / self._named(template, **named)
+        if not file.exists() and not file.is_symlink():
+            raise BadFile(self.path / INFO, f"it names {file}, which is not there", COPY)
+        return plain_file(file, self.path)
 
     def _rows(self, row: dict[str, Any]) -> Any:
         """The table of one episode's steps, in order."""
@@ -256,7 +263,7 @@ class LeRobotSource(Source):
     def _film(self, row: dict[str, Any], name: str, count: int) -> np.ndarray:
         """The frames of one episode: (T, 3, H, W) uint8."""
         parts: dict[str, Any] = {part: row.get(f"videos/{name}/{part}") for part in FILM_PLACE}
-        check(parts, FILM_PLACE, f"{self.path / EPISODES}: the film '{name}'", COPY)
+        check(parts, FILM_PLACE, f"{row[TABLE]}: the film '{name}'", COPY)
         if self._info.get("video_path") is None:
             raise BadFile(self.path / INFO, "it does not tell ['video_path']", COPY)
         start = float(parts.pop("from_timestamp"))

@@ -8,6 +8,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class MinariSource(Source):
         self.names = [f"{self._file(n)}: episode {n}" for n in self._numbers]
         self._repeat = self._metadata.get("action_repeat")
         self._bounds = _bounds(self._storage.action_space, self.path)
-        self._leaves, self._refused = leaves(self._storage.observation_space)
+        self._leaves, self._refused = leaves(self._storage.observation_space, dot=".")
         if not self._numbers:
             raise UsageError(f"{path} is a Minari data set without episodes. Give another one.")
 
@@ -194,7 +195,7 @@ class MinariSource(Source):
 def data_folder(path: Path) -> Path | None:
     """Where a Minari data set keeps its data, None where `path` is none."""
     for folder in (path / "data", path):
-        if (folder / METADATA).is_file():
+        if lexists(folder / METADATA):
             return folder
     return None
 
