@@ -1,7 +1,7 @@
 """Acting: the recurrent state between observations, and one step of it as a CUDA graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -21,10 +21,15 @@ PolicyName = Literal["explore", "skill", "task", "random"]
 
 @dataclass(frozen=True)
 class Memory:
-    """What an agent carries from step to step: model state and last action, N rows each."""
+    """What an agent carries from step to step: model state and last action, N rows each.
+
+    `choice` (N,) numbers the skills that led to the action where a meta-controller chose them; it
+    is there to be looked at, nothing depends on it.
+    """
 
     state: State
     action: Tensor
+    choice: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,9 @@ class Steps:
         """The memory after observations (N, ...); `flags` hold `is_first`, maybe `skill`, (N,)."""
         state = self.agent.observe(memory, observation, flags["is_first"], self.generator)
         skill = flags.get("skill")
-        action = self.agent.decide(state, call.policy, skill, call.sample, self.generator)
-        return Memory(state, action)
+        chosen = self.agent.choose(state, call.policy, skill, call.sample, self.generator)
+        action = self.agent.decide(state, call.policy, chosen, call.sample, self.generator)
+        return Memory(state, action, chosen if call.policy == "task" else None)
 
 
 class CapturedSteps(Steps):
@@ -77,7 +83,8 @@ class CapturedSteps(Steps):
         for mine, given in zip(static, (_by_name(memory), observation, flags), strict=True):
             fill(mine, given)
         replay()
-        return _memory({name: tensor.clone() for name, tensor in _by_name(after).items()})
+        own = _memory({name: tensor.clone() for name, tensor in _by_name(after).items()})
+        return own if after.choice is None else replace(own, choice=after.choice.clone())
 
     def _record(
         self,
@@ -146,6 +153,12 @@ class Session:
     def deter(self) -> Tensor:
         """Deterministic model state h after the last observation, (num, D)."""
         return self.memory.state.deter
+
+    @property
+    def choice(self) -> np.ndarray | None:
+        """The skills that the meta-controller chose at the last observation, (num,); else None."""
+        choice = self.memory.choice
+        return None if choice is None else choice.cpu().numpy()
 
     def act(
         self,

@@ -146,28 +146,31 @@ class Agent(nn.Module):
         if policy == "explore":
             distribution = _present(self.explorer, "explorer", self.parts).actor(feat)
         else:
-            code = self._code(feat, policy, skill, sample, generator)
+            chosen = self.choose(state, policy, skill, sample, generator)
+            if chosen is None:
+                raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
+            code = one_hot(chosen, self.num_skills)
             distribution = self.skill_policy.actor(condition(feat, code))
         return distribution.sample(generator) if sample else distribution.mode()
 
     def _explores_by_chance(self) -> bool:
         return self.intrinsic is not None and self.intrinsic.acts_randomly
 
-    def _code(
+    @torch.no_grad()
+    def choose(
         self,
-        feat: Tensor,
+        state: State,
         policy: PolicyName,
-        skill: Tensor | None,
-        sample: bool,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        if policy == "task":
-            selector = _present(self.controller, "meta-controller", self.parts).selector
-            choice = selector.actor(feat)
-            return choice.sample(generator) if sample else choice.mode()
-        if skill is None:
-            raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
-        return one_hot(skill, self.num_skills)
+        skill: Tensor | None = None,
+        sample: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Tensor | None:
+        """Skills (N,) that `decide` acts with: those given, else the meta-controller's choice."""
+        if skill is not None or policy != "task":
+            return skill
+        selector = _present(self.controller, "meta-controller", self.parts).selector
+        choice = selector.actor(state.feat)
+        return (choice.sample(generator) if sample else choice.mode()).argmax(-1)
 
     def session(self, num: int | None = None, seed: int = 0) -> Session:
         """Start acting: in one environment, or in `num` at once. See `Session`."""

@@ -69,6 +69,9 @@ class SimulatedEnvironment(Environment):
     def coordinates(self) -> np.ndarray:
         return self.simulator.coordinates()
 
+    def joints_at_limits(self) -> float:
+        return self.simulator.joints_at_limits()
+
     def render(self, height: int, width: int) -> np.ndarray:
         return np.ascontiguousarray(self.simulator.render(height, width))
 

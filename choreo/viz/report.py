@@ -9,6 +9,7 @@ from typing import Literal
 
 from choreo.errors import StorageError
 from choreo.viz.css import STYLE
+from choreo.viz.script import SCRIPT
 
 Tone = Literal["good", "bad", "neutral"]
 
@@ -38,13 +39,39 @@ class Video:
 
 
 @dataclass(frozen=True)
+class Film:
+    """A small mp4 under a title, which plays when it is clicked; `anchor` is where links lead."""
+
+    title: str
+    mp4: bytes
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Films:
+    """Films side by side, with one sentence on what they show."""
+
+    films: Sequence[Film]
+    caption: str
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column names them. `strong` is the column that stands out."""
+    """Rows of text; the first column names them.
+
+    `strong` is the column that stands out; it and the last one take the colours of `tones`, one per
+    row. A `sortable` table sorts by any column; its `totals` are rows that stay below. `links` lead
+    from the names of rows to anchors of films.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
     strong: int | None = None
+    tones: Sequence[Tone] = ()
+    sortable: bool = False
+    totals: Sequence[Sequence[str]] = ()
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +81,7 @@ class Section:
     title: str
     text: str
     verdicts: Sequence[Verdict] = ()
-    content: Sequence[Picture | Video | Table] = ()
+    content: Sequence[Picture | Video | Films | Table] = ()
 
 
 def write_report(
@@ -71,7 +98,8 @@ def write_report(
             f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
             f"<header>\n<h1>{escape(title)}</h1>\n<p>{escape(lead)}</p>\n</header>\n",
             *map(_section, sections),
-            f"<footer>{escape(footer)}</footer>\n</main>\n</body>\n</html>\n",
+            f"<footer>{escape(footer)}</footer>\n</main>\n",
+            f"<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         )
     )
     try:
@@ -92,9 +120,11 @@ def _section(section: Section) -> str:
     return "".join([*parts, "</section>\n"])
 
 
-def _content(item: Picture | Video | Table) -> str:
+def _content(item: Picture | Video | Films | Table) -> str:
     if isinstance(item, Table):
         return _table(item)
+    if isinstance(item, Films):
+        return _films(item)
     caption = escape(item.caption)
     if isinstance(item, Picture):
         data = base64.b64encode(item.png).decode("ascii")
@@ -108,19 +138,60 @@ def _content(item: Picture | Video | Table) -> str:
     return f"<figure>\n{inner}\n<figcaption>{caption}</figcaption>\n</figure>\n"
 
 
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
-    rows = "".join(f"<tr>{_cells(row, table.strong)}</tr>\n" for row in table.rows)
-    note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+def _films(item: Films) -> str:
+    films = "".join(map(_film, item.films))
+    return f'<div class="films">\n{films}</div>\n<p class="note">{escape(item.caption)}</p>\n'
+
+
+def _film(film: Film) -> str:
+    data, title = base64.b64encode(film.mp4).decode("ascii"), escape(film.title)
     return (
-        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}</tbody>\n</table></div>\n{note}"
+        f'<figure class="film" id="{escape(film.anchor)}">\n'
+        f'<button type="button" aria-pressed="false" aria-label="Play or stop {title}">'
+        f'<video loop muted playsinline src="data:video/mp4;base64,{data}"></video></button>\n'
+        f"<figcaption>{title}</figcaption>\n</figure>\n"
     )
 
 
-def _cells(row: Sequence[str], strong: int | None) -> str:
-    cells = [f'<th scope="row">{escape(row[0])}</th>']
-    for number, text in enumerate(row[1:], start=1):
-        mark = ' class="strong"' if number == strong else ""
-        cells.append(f"<td{mark}>{escape(text)}</td>")
+def _table(table: Table) -> str:
+    head = "".join(_heading(name, table.sortable) for name in table.columns)
+    rows = "".join(
+        f"<tr>{_cells(table, number, row)}</tr>\n" for number, row in enumerate(table.rows)
+    )
+    totals = "".join(f"<tr>{_plain_cells(row)}</tr>\n" for row in table.totals)
+    note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+    kind = ' class="sortable"' if table.sortable else ""
+    return (
+        f'<div class="scroll"><table{kind}>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}</tbody>\n{_foot(totals)}</table></div>\n{note}"
+    )
+
+
+def _foot(totals: str) -> str:
+    return f"<tfoot>\n{totals}</tfoot>\n" if totals else ""
+
+
+def _heading(name: str, sortable: bool) -> str:
+    text = f'<button type="button">{escape(name)}</button>' if sortable else escape(name)
+    return f'<th scope="col">{text}</th>'
+
+
+def _cells(table: Table, number: int, row: Sequence[str]) -> str:
+    name = escape(row[0])
+    if table.links:
+        name = f'<a href="#{escape(table.links[number])}">{name}</a>'
+    cells = [f'<th scope="row">{name}</th>']
+    for column, text in enumerate(row[1:], start=1):
+        mark = "strong" if column == table.strong else ""
+        if table.tones and column in (table.strong, len(row) - 1):
+            mark = f"{mark} {table.tones[number]}".strip()
+        cells.append(f'<td class="{mark}">{escape(text)}</td>' if mark else _cell(text))
     return "".join(cells)
+
+
+def _plain_cells(row: Sequence[str]) -> str:
+    return f'<th scope="row">{escape(row[0])}</th>' + "".join(map(_cell, row[1:]))
+
+
+def _cell(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
