@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 from rich import box
 from rich.console import Console
@@ -16,6 +17,7 @@ from choreo.data import open_dataset
 from choreo.data.card import CARD
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
+from choreo.evaluation.choices import Choices
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
 from choreo.record import RunFolder, checkpoint
@@ -25,13 +27,21 @@ from choreo.report.data_report import data_report
 from choreo.report.each_skill import each_skill_table
 from choreo.report.provenance import Provenance, provenance_of, report_folder, run_folder_of
 from choreo.report.skill_report import skill_report
-from choreo.report.verdicts import codebook_verdict, headline_table, model_verdicts
+from choreo.report.verdicts import (
+    choice_verdict,
+    codebook_verdict,
+    headline_table,
+    model_verdicts,
+    percent,
+)
 from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
 from choreo.viz import Table as PageTable
 from choreo.viz import Tone
 from choreo.viz.film import encode_video
 
 VIDEO_FRAMES = 250  # frames of a video at most
+TIMELINE = 40  # columns of the line that shows when a skill was chosen [ours]
+MARKS = "·░▒▓█"  # from never to always
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +122,10 @@ def evaluate(arguments: list[str]) -> None:
     if options.json:
         print(json.dumps(result.to_json()))
     else:
-        Console(file=sys.stdout).print(_evaluation_table(result))
+        console = Console(file=sys.stdout)
+        console.print(_evaluation_table(result))
+        if result.choices is not None:
+            console.print(_choice_table(result.choices))
     if options.video is not None:
         _film(options, agent, policy, skills)
 
@@ -277,6 +290,22 @@ def _film(
         options.video.write_bytes(encode_video(frames, fps=min(50.0, max(1.0, 1 / step))))
     except OSError as error:
         raise StorageError(f"{options.video} could not be written: {error.strerror}") from error
+
+
+def _choice_table(choices: Choices) -> Table:
+    """Which skills the meta-controller chose: how often, and when in the first episode."""
+    sentence = choice_verdict(choices).sentence
+    table = Table("skill", "share of the steps", "first episode, start to end", caption=sentence)
+    for skill in choices.most_used:
+        line = "".join(_mark(part == skill) for part in np.array_split(choices.chosen[0], TIMELINE))
+        table.add_row(str(skill), percent(float(choices.share[skill])), line)
+    return table
+
+
+def _mark(chosen: np.ndarray) -> str:
+    """How much of a stretch of an episode was this skill's."""
+    share = chosen.mean() if chosen.size else 0.0
+    return MARKS[int(np.ceil(share * (len(MARKS) - 1)))]
 
 
 def _evaluation_table(result: Evaluation) -> Table:

@@ -35,6 +35,7 @@ def run_episodes(
     goals: Sequence[np.ndarray] | None = None,
     keep_images: KeepImages | None = None,
     tell: Callable[[int], None] | None = None,
+    towards: torch.Tensor | None = None,
 ) -> list[Episode]:
     """Play `episodes` episodes, `vector.num` at once, and return them in order.
 
@@ -58,6 +59,8 @@ def run_episodes(
         goals: the goal of each episode, for environments that take goals.
         keep_images: called with every episode that is over; the images it names are kept, all
             others are let go. None keeps none and holds none while episodes last.
+        towards: model state h (1, D) that `Episode.distances` are measured to, in place of the
+            commanded skill's decoded code.
         tell: told how many steps were taken so far, after every step of the vector.
 
     Raises:
@@ -69,7 +72,7 @@ def run_episodes(
     plans = _plans(episodes, skills, starts, goals)
     player = _Player(agent, vector, policy, plans, seed, sample, steps, skill_steps)
     player.frames_every, player.frame_size = frames_every, frame_size
-    player.keep_images, player.tell = keep_images, tell
+    player.keep_images, player.tell, player.towards = keep_images, tell, towards
     return player.play()
 
 
@@ -137,6 +140,7 @@ class _Player:
     frame_size: tuple[int, int] = FRAME_SIZE
     keep_images: KeepImages | None = None
     tell: Callable[[int], None] | None = None
+    towards: torch.Tensor | None = None
 
     def __init__(
         self,
@@ -208,7 +212,8 @@ class _Player:
         deter = session.deter
         codes = self.agent.skills.nearest_code(deter).cpu().numpy()
         commanded = [self._skill(recording) for recording in self.rows]
-        gaps = torch.linalg.vector_norm(self.decoded[commanded] - deter, dim=-1).tolist()
+        aims = self.decoded[commanded] if self.towards is None else self.towards
+        gaps = torch.linalg.vector_norm(aims - deter, dim=-1).tolist()
         for row, recording in enumerate(self.rows):
             if recording is not None:
                 recording.codes.append(int(codes[row]))

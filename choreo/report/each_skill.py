@@ -24,7 +24,10 @@ NOTE = (
     "within 1% of a limit. A dash: not known in this environment. What is safe, the body decides: "
     "these figures are not judged."
 )
-TEXT = "A click on a heading sorts by it. The last rows are means over all skills, of the untrained agent, and of random actions."
+TEXT = (
+    "A click on a heading sorts by it. The last rows are means over all skills, of the untrained "
+    "agent, and of random actions."
+)
 
 
 def each_skill_section(report: SkillReport, filmed: bool) -> Section:

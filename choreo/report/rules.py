@@ -40,6 +40,10 @@ RULES = {
         "and below 1",
         "not below both",
     ),
+    "goal": Rule(
+        "nearer at the end than random actions, and among the nearest quarter of the skills",
+        "not nearer than random actions",
+    ),
     "returns": Rule("the 95% intervals lie apart, above", "the 95% intervals lie apart, below"),
 }
 
@@ -73,6 +77,13 @@ def error_tone(own: float, still: float, fresh: float) -> Tone:
     if not own < lazy:
         return "bad"
     return "good" if own <= SURELY * lazy and own < 1 else "neutral"
+
+
+def goal_tone(own: float, chance: float, place: int, skills: int) -> Tone:
+    """The rule "goal" for distances to a goal and the chosen skill's place among all."""
+    if own >= chance:
+        return "bad"
+    return "good" if place <= max(1, skills // 4) else "neutral"
 
 
 def returns_tone(own: Evaluation, control: Evaluation) -> Tone:

@@ -56,6 +56,10 @@ class SkillSpace(nn.Module):
         """Index of the code nearest to the encoding of h (..., D), (...)."""
         return self.codebook.nearest(self.encoder(deter))
 
+    def code_distances(self, deter: Tensor) -> Tensor:
+        """Distance of the encoded h (N, D) to every code, (N, K)."""
+        return torch.cdist(self.encoder(deter), self.codebook.codes)
+
     def decoded_codes(self) -> Tensor:
         """D(code) of every code, (K, D)."""
         return self.decoder(self.codebook.codes)

@@ -23,6 +23,10 @@ def measured(
     return measure_safety({"trained": [episode], "random": [episode]}, 2, names, limit)
 
 
+def with_joints(*shares: float) -> Episode:
+    return acting([[0.0, 0.0]] * 2, STILL, joints_at_limits=np.array(shares))
+
+
 @pytest.mark.parametrize(
     ("figure", "episode", "value"),
     [
@@ -30,8 +34,8 @@ def measured(
         ("action_rate", acting([[-1.0, 0.0], [1.0, 0.0]], STILL), 0.5),
         ("falls", acting([[0.0, 0.0]] * 2, [[2.0], [0.9], [2.0]]), 1.0),
         ("falls", acting([[0.0, 0.0]] * 2, [[2.0], [1.1], [2.0]]), 0.0),
-        ("at_joint_limits", acting([[0.0, 0.0]] * 2, STILL, joints_at_limits=np.array([0, 0.5, 1])), 0.5),
-        ("at_joint_limits", acting([[0.0, 0.0]] * 2, STILL, joints_at_limits=np.full(3, np.nan)), None),
+        ("at_joint_limits", with_joints(0, 0.5, 1), 0.5),
+        ("at_joint_limits", with_joints(np.nan, np.nan), None),
     ],
 )  # fmt: skip
 def test_figures(figure: str, episode: Episode, value: float | None) -> None:

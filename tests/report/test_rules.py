@@ -64,6 +64,11 @@ def good() -> SkillReport:
     )
 
 
+def recorded_verdict(report: SkillReport) -> Verdict:
+    assert report.replay_code_use is not None
+    return verdicts.codebook_verdict(report.replay_code_use, verdicts.RECORDED)
+
+
 Judge = Callable[[SkillReport], Verdict]
 RECORDED = "Codes in use, recorded experience"
 HIT = "Steps at the commanded code (hit rate)"
@@ -81,11 +86,11 @@ CASES: list[tuple[str, dict, str, Tone, Judge]] = [
     ("skills look alike", {"predictability": told(0.065)}, "Skill named right from one state",
      "bad", verdicts.predictability_verdict),
     ("8.5 effective codes", {"replay_code_use": CROWDED}, RECORDED, "neutral",
-     lambda r: verdicts.codebook_verdict(r.replay_code_use, verdicts.RECORDED)),
+     recorded_verdict),
     ("six of the codes idle", {"replay_code_use": IDLE}, RECORDED, "neutral",
-     lambda r: verdicts.codebook_verdict(r.replay_code_use, verdicts.RECORDED)),
+     recorded_verdict),
     ("one code for all", {"replay_code_use": CodeUse(np.array([9000, 1000] + [0] * 14))}, RECORDED,
-     "bad", lambda r: verdicts.codebook_verdict(r.replay_code_use, verdicts.RECORDED)),
+     "bad", recorded_verdict),
     ("one step ahead ten times worse", {"model_error": model(0.9, 0.3)},
      "Prediction error 1 step ahead", "bad", lambda r: verdicts.model_verdict(r.model_error, 1)),
     ("hardly better one step ahead", {"model_error": model(0.085, 0.3)},
