@@ -167,7 +167,10 @@ class Agent(nn.Module):
         elif policy == "task" and self.task_policy is not None:
             distribution = self.task_policy.actor(feat)
         else:
-            code = self._code(feat, policy, skill, sample, generator, noise)
+            chosen = self.choose(state, policy, skill, sample, generator, noise)
+            if chosen is None:
+                raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
+            code = one_hot(chosen, self.num_skills)
             distribution = self.skill_policy.actor(condition(feat, code))
         if sample and noise is not None:
             return distribution.transform(noise.normal)
@@ -183,24 +186,27 @@ class Agent(nn.Module):
     def _explores_by_chance(self) -> bool:
         return self.intrinsic is not None and self.intrinsic.acts_randomly
 
-    def _code(
+    @torch.no_grad()
+    def choose(
         self,
-        feat: Tensor,
+        state: State,
         policy: PolicyName,
-        skill: Tensor | None,
-        sample: bool,
-        generator: torch.Generator | None,
-        noise: Noise | None,
-    ) -> Tensor:
-        if policy == "task":
-            selector = _present(self.controller, "meta-controller", self.parts).selector
-            choice = selector.actor(feat)
-            if sample and noise is not None:
-                return choice.transform(noise.choice)
-            return choice.sample(generator) if sample else choice.mode()
-        if skill is None:
-            raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
-        return one_hot(skill, self.num_skills)
+        skill: Tensor | None = None,
+        sample: bool = False,
+        generator: torch.Generator | None = None,
+        noise: Noise | None = None,
+    ) -> Tensor | None:
+        """Skills (N,) that `decide` acts with: those given, else the meta-controller's choice.
+
+        None where no skill acts, as with a single policy for the task.
+        """
+        if skill is not None or policy != "task" or self.task_policy is not None:
+            return skill
+        selector = _present(self.controller, "meta-controller", self.parts).selector
+        choice = selector.actor(state.feat)
+        if sample and noise is not None:
+            return choice.transform(noise.choice).argmax(-1)
+        return (choice.sample(generator) if sample else choice.mode()).argmax(-1)
 
     def session(self, num: int | None = None, seed: int = 0) -> Session:
         """Start acting: in one environment, or in `num` at once. See `Session`."""

@@ -68,6 +68,10 @@ class SkillSpace(nn.Module):
             return self.discriminator.nearest(deter)
         return self.codebook.nearest(self.encoder(deter))
 
+    def code_distances(self, deter: Tensor) -> Tensor:
+        """Distance of the encoded h (N, D) to every code, (N, K)."""
+        return torch.cdist(self.encoder(deter), self.codebook.codes)
+
     def decoded_codes(self) -> Tensor:
         """D(code) of every code, (K, D)."""
         if self.discriminator is not None:

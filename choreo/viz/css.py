@@ -48,8 +48,8 @@ th, td {
 thead th { font-size: 0.8rem; font-weight: 600; color: var(--faint); border-bottom-width: 2px; }
 tbody th { font-weight: 500; }
 th:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 8rem; }
-td.strong { font-weight: 700; color: var(--accent); }
-tbody tr:last-child > * { border-bottom: 0; }
+td.strong { font-weight: 700; }
+td.good, td.best { color: var(--accent); }
 td.words, th.words {
   text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 9rem;
 }
@@ -69,6 +69,35 @@ h3 { font-size: 0.98rem; margin: 22px 0 -6px; }
 .legend i {
   display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 7px;
 }
+td.bad { color: #b3261e; }
+td.neutral { color: #7a5b00; }
+tbody tr:last-child > * { border-bottom: 0; }
+tfoot > tr > * { color: var(--faint); border-bottom: 0; }
+tfoot > tr:first-child > * { border-top: 2px solid var(--rule); }
+.sortable th:first-child { min-width: 7rem; }
+.sortable thead th { white-space: normal; padding: 0; vertical-align: bottom; }
+.sortable thead button {
+  font: inherit; color: inherit; background: none; border: 0; padding: 9px 12px; cursor: pointer;
+  text-align: inherit; width: 100%;
+}
+.sortable thead th:first-child button { padding-left: 0; }
+th[aria-sort="descending"] button::after { content: " \\2193"; }
+th[aria-sort="ascending"] button::after { content: " \\2191"; }
+a { color: inherit; }
+.films { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 12px; }
+.film { margin: 0; scroll-margin-top: 12px; }
+.film button {
+  position: relative; display: block; width: 100%; padding: 0; border: 0; border-radius: 4px;
+  background: var(--rule); cursor: pointer;
+}
+.film video { width: 100%; }
+.film button::after {
+  content: "\\25B6"; position: absolute; right: 6px; bottom: 6px; padding: 1px 8px;
+  color: #fff; background: rgb(31 41 51 / 75%); border-radius: 4px; font-size: 0.8rem;
+}
+.film button[aria-pressed="true"]::after { content: none; }
+.film:target button { outline: 3px solid var(--accent); }
+.film figcaption { margin-top: 4px; }
 footer { font-size: 0.85rem; color: var(--faint); margin: 22px 4px 0; }
 @media (max-width: 640px) {
   main { padding: 24px 12px 36px; }

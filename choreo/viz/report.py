@@ -9,6 +9,7 @@ from typing import Literal
 
 from choreo.errors import StorageError
 from choreo.viz.css import STYLE
+from choreo.viz.script import SCRIPT
 
 Tone = Literal["good", "bad", "neutral"]
 QUIET = ' class="quiet"'
@@ -48,10 +49,30 @@ class Panels:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows of text; the first column names them. `strong` is the column that stands out.
+class Film:
+    """A small mp4 under a title, which plays when it is clicked; `anchor` is where links lead."""
 
-    Rows numbered in `quiet` step back; columns numbered in `words` hold words.
+    title: str
+    mp4: bytes
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Films:
+    """Films side by side, with one sentence on what they show."""
+
+    films: Sequence[Film]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; the first column names them.
+
+    `strong` is the column that stands out; it and the last one take the colours of `tones`, one per
+    row. Rows numbered in `quiet` step back; columns numbered in `words` hold words. A `sortable`
+    table sorts by any column; its `totals` are rows that stay below. `links` lead from the names of
+    rows to anchors of films.
     """
 
     columns: Sequence[str]
@@ -61,6 +82,10 @@ class Table:
     title: str = ""
     quiet: Collection[int] = ()
     words: Collection[int] = ()
+    tones: Sequence[Tone] = ()
+    sortable: bool = False
+    totals: Sequence[Sequence[str]] = ()
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +95,7 @@ class Section:
     title: str
     text: str
     verdicts: Sequence[Verdict] = ()
-    content: Sequence[Picture | Video | Panels | Table] = ()
+    content: Sequence[Picture | Video | Panels | Films | Table] = ()
 
 
 def write_report(
@@ -95,7 +120,8 @@ def write_report(
             f"{again}<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
             f"<header>\n<h1>{escape(title)}</h1>\n<p>{escape(lead)}</p>\n</header>\n",
             *map(_section, sections),
-            f"<footer>{escape(footer)}</footer>\n</main>\n</body>\n</html>\n",
+            f"<footer>{escape(footer)}</footer>\n</main>\n",
+            f"<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         )
     )
     return write_text(path, page)
@@ -123,11 +149,13 @@ def _section(section: Section) -> str:
     return "".join([*parts, "</section>\n"])
 
 
-def _content(item: Picture | Video | Panels | Table) -> str:
+def _content(item: Picture | Video | Panels | Films | Table) -> str:
     if isinstance(item, Table):
         return _table(item)
     if isinstance(item, Panels):
         return _panels(item)
+    if isinstance(item, Films):
+        return _films(item)
     caption = escape(item.caption)
     if isinstance(item, Picture):
         data = base64.b64encode(item.png).decode("ascii")
@@ -155,31 +183,69 @@ def _panels(panels: Panels) -> str:
     return f'<figure>\n{legend}<div class="panels">\n{figures}</div>\n{caption}\n</figure>\n'
 
 
+def _films(item: Films) -> str:
+    films = "".join(map(_film, item.films))
+    return f'<div class="films">\n{films}</div>\n<p class="note">{escape(item.caption)}</p>\n'
+
+
+def _film(film: Film) -> str:
+    data, title = base64.b64encode(film.mp4).decode("ascii"), escape(film.title)
+    return (
+        f'<figure class="film" id="{escape(film.anchor)}">\n'
+        f'<button type="button" aria-pressed="false" aria-label="Play or stop {title}">'
+        f'<video loop muted playsinline src="data:video/mp4;base64,{data}"></video></button>\n'
+        f"<figcaption>{title}</figcaption>\n</figure>\n"
+    )
+
+
 def _table(table: Table) -> str:
-    head = "".join(
-        f'<th scope="col"{_mark(table, number)}>{escape(name)}</th>'
-        for number, name in enumerate(table.columns)
-    )
+    head = "".join(_heading(table, number) for number in range(len(table.columns)))
     rows = "".join(
-        f"<tr{QUIET if number in table.quiet else ''}>{_cells(row, table)}</tr>\n"
-        for number, row in enumerate(table.rows)
+        f"<tr{QUIET if number in table.quiet else ''}>{_cells(table, number)}</tr>\n"
+        for number in range(len(table.rows))
     )
+    totals = "".join(f"<tr>{_plain_cells(row)}</tr>\n" for row in table.totals)
     title = f"<h3>{escape(table.title)}</h3>\n" if table.title else ""
     note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+    kind = ' class="sortable"' if table.sortable else ""
     return (
-        f'{title}<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}</tbody>\n</table></div>\n{note}"
+        f'{title}<div class="scroll"><table{kind}>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}</tbody>\n{_foot(totals)}</table></div>\n{note}"
     )
 
 
-def _cells(row: Sequence[str], table: Table) -> str:
-    cells = [f'<th scope="row">{escape(row[0])}</th>']
-    for number, text in enumerate(row[1:], start=1):
-        cells.append(f"<td{_mark(table, number)}>{escape(text)}</td>")
-    return "".join(cells)
+def _foot(totals: str) -> str:
+    return f"<tfoot>\n{totals}</tfoot>\n" if totals else ""
 
 
-def _mark(table: Table, number: int) -> str:
-    """The class of a column."""
-    name = "strong" if number == table.strong else "words" if number in table.words else ""
-    return f' class="{name}"' if name else ""
+def _heading(table: Table, column: int) -> str:
+    text = escape(table.columns[column])
+    text = f'<button type="button">{text}</button>' if table.sortable else text
+    return f'<th scope="col"{_mark(table, column)}>{text}</th>'
+
+
+def _cells(table: Table, number: int) -> str:
+    row = table.rows[number]
+    name = escape(row[0])
+    if table.links:
+        name = f'<a href="#{escape(table.links[number])}">{name}</a>'
+    cells = [
+        f"<td{_mark(table, column, number)}>{escape(text)}</td>"
+        for column, text in enumerate(row[1:], start=1)
+    ]
+    return "".join([f'<th scope="row">{name}</th>', *cells])
+
+
+def _mark(table: Table, column: int, row: int | None = None) -> str:
+    """The classes of a cell, or of a heading where there is no row."""
+    names = ["strong"] * (column == table.strong) + ["words"] * (column in table.words)
+    if row is not None and table.tones:
+        names += [table.tones[row]] * (column in (table.strong, len(table.columns) - 1))
+    elif row is not None:
+        names += ["best"] * (column == table.strong)
+    return f' class="{" ".join(names)}"' if names else ""
+
+
+def _plain_cells(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{escape(text)}</td>" for text in row[1:])
+    return f'<th scope="row">{escape(row[0])}</th>{cells}'
