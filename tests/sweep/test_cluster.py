@@ -1,4 +1,4 @@
-"""The runner on a Ray cluster: with a Ray of a few lines, and with a real one where there is one."""
+"""The runner on a Ray cluster: on a toy of Ray, and on a real one where that is installed."""
 
 import importlib.util
 import json
@@ -155,11 +155,25 @@ def test_a_node_that_dies_under_work(tmp_path: Path) -> None:
     data["stage"] = {"pretrain": data["stage"]["pretrain"]}
     quiet = {"frames": 1500, "training.time-limit": 20, "logging.tensorboard": False}
     data["stage"]["pretrain"]["options"] = quiet
-    path, runs = (
-        write(tmp_path / "toy.toml", data),
-        [f"pretrain/toy_envs_point-s{n}" for n in range(4)],
-    )
-    nodes = subprocess.Popen(
+    path = write(tmp_path / "toy.toml", data)
+    runs = [f"pretrain/toy_envs_point-s{number}" for number in range(4)]
+    with cluster_of_two() as nodes:
+        assert nodes.stdin is not None and nodes.stdout is not None
+        address = nodes.stdout.readline().strip()
+        with start("sweep", path, "--dir", "s", "--ray", address, folder=tmp_path, A="b") as sweep:
+            until(lambda: all(frames_of(tmp_path / "s" / run / "run") > 50 for run in runs), 300)
+            nodes.stdin.write("kill\n")
+            nodes.stdin.flush()
+            said = sweep.communicate(timeout=400)[0]
+        nodes.stdin.close()
+    assert sweep.returncode == 0 and "4 of 4 cells done" in said
+    done = [json.loads((tmp_path / "s" / run / "done.json").read_text()) for run in runs]
+    assert sorted(entry["attempts"] for entry in done) == [1, 1, 2, 2]
+
+
+def cluster_of_two() -> subprocess.Popen[str]:
+    """A process that has a cluster, and tells where."""
+    return subprocess.Popen(
         [sys.executable, str(TESTS / "sweep" / "ray_nodes.py")],
         env=os.environ | {"PYTHONPATH": str(TESTS)},
         stdin=subprocess.PIPE,
@@ -167,17 +181,3 @@ def test_a_node_that_dies_under_work(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    assert nodes.stdin is not None and nodes.stdout is not None
-    try:
-        address = nodes.stdout.readline().strip()
-        run = start("sweep", path, "--dir", "s", "--ray", address, folder=tmp_path, A="b")
-        until(lambda: all(frames_of(tmp_path / "s" / run / "run") > 50 for run in runs), 300)
-        nodes.stdin.write("kill\n")
-        nodes.stdin.flush()
-        said = run.communicate(timeout=400)[0]
-    finally:
-        nodes.stdin.close()
-        nodes.wait(timeout=60)
-    assert run.returncode == 0 and "4 of 4 cells done" in said
-    done = [json.loads((tmp_path / "s" / run / "done.json").read_text()) for run in runs]
-    assert sorted(entry["attempts"] for entry in done) == [1, 1, 2, 2]
