@@ -89,7 +89,10 @@ def fail(root: Path, cell: Cell, reason: str, attempts: int) -> None:
     """Record that a cell failed, and why."""
     log = str(Path(cell.name) / LOG)
     content = {"reason": reason, "attempts": attempts, "log": log}
-    write_json(root / cell.name / FAILED, content)
+    folder = root / cell.name  # not there when it was lost before it began
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / FAILED, content)
 
 
 def write_json(path: Path, content: Any) -> None:

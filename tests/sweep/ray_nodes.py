@@ -6,17 +6,19 @@ Prints its address and ends with its input; a line "kill" kills the second node 
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-from ray.cluster_utils import Cluster
-
-SMALL = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
-
 with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+    os.environ["RAY_TMPDIR"] = folder
+    (Path(folder) / "ray").mkdir()
+    from ray.cluster_utils import Cluster
+
     cluster = Cluster()
-    cluster.add_node(num_cpus=0, temp_dir=folder, **SMALL)
-    nodes = [cluster.add_node(num_cpus=2, temp_dir=folder, **SMALL) for _ in range(2)]
+    small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+    cluster.add_node(num_cpus=0, **small)
+    nodes = [cluster.add_node(num_cpus=2, **small) for _ in range(2)]
     sys.stdout.write(f"{cluster.address}\n")
     sys.stdout.flush()
     for line in sys.stdin:

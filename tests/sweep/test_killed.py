@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from toy_runs import assert_same_run, frames_of
-from toy_sweeps import TESTS, alive, children, start, table, until, write
+from toy_specs import TESTS, alive, children, start, table, until, write
 
 TUNED = [f"finetune/toy_envs_point-{method}-s0" for method in ("skills", "scratch")]
 RUNS = ["pretrain/toy_envs_silent-s0", *TUNED]

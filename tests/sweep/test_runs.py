@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_sweeps import STAND_IN, alive, children, start, table, until, write
+from toy_specs import STAND_IN, alive, children, start, table, until, write
 
 from choreo.cli import main
 from choreo.sweep import lock

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_sweeps import cells, spec, table, write
+from toy_specs import cells, spec, table, write
 
 from choreo.cli import main
 from choreo.cli.sweep import SCHEMA
