@@ -121,7 +121,7 @@ def write_report(
             f"<header>\n<h1>{escape(title)}</h1>\n<p>{escape(lead)}</p>\n</header>\n",
             *map(_section, sections),
             f"<footer>{escape(footer)}</footer>\n</main>\n",
-            f"<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+            f"{_script(sections)}</body>\n</html>\n",
         )
     )
     return write_text(path, page)
@@ -137,6 +137,13 @@ def write_text(path: Path, text: str) -> Path:
     except OSError as error:
         raise StorageError(f"the report {path} could not be written ({error.strerror})") from error
     return path
+
+
+def _script(sections: Sequence[Section]) -> str:
+    """The page's own script, where there is something to sort or to play."""
+    items = [item for section in sections for item in section.content]
+    moves = any(isinstance(item, Films) or getattr(item, "sortable", False) for item in items)
+    return f"<script>\n{SCRIPT}</script>\n" if moves else ""
 
 
 def _section(section: Section) -> str:
