@@ -48,8 +48,8 @@ th, td {
 thead th { font-size: 0.8rem; font-weight: 600; color: var(--faint); border-bottom-width: 2px; }
 tbody th { font-weight: 500; }
 th:first-child { text-align: left; padding-left: 0; white-space: normal; min-width: 8rem; }
-td.strong { font-weight: 700; }
-td.good, td.best { color: var(--accent); }
+td.strong { font-weight: 700; color: var(--accent); }
+td.good { color: var(--accent); }
 td.words, th.words {
   text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 9rem;
 }

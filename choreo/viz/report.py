@@ -248,8 +248,6 @@ def _mark(table: Table, column: int, row: int | None = None) -> str:
     names = ["strong"] * (column == table.strong) + ["words"] * (column in table.words)
     if row is not None and table.tones:
         names += [table.tones[row]] * (column in (table.strong, len(table.columns) - 1))
-    elif row is not None:
-        names += ["best"] * (column == table.strong)
     return f' class="{" ".join(names)}"' if names else ""
 
 
