@@ -31,6 +31,20 @@ class Place:
         return self.path if self.cell is None else self.path / "run"
 
     @property
+    def labels(self) -> dict[str, Any]:
+        """Labels of a cell; none of a run folder."""
+        return self._part("labels")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of a cell; none of a run folder."""
+        return self._part("options")
+
+    def _part(self, name: str) -> dict[str, Any]:
+        part = (self.cell or {}).get(name)
+        return part if isinstance(part, dict) else {}
+
+    @property
     def key(self) -> tuple[Path, str]:
         """Sweep folder and name of a cell, as `from` of another cell names it."""
         return self.path.parent.parent, f"{self.path.parent.name}/{self.path.name}"

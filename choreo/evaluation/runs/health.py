@@ -97,11 +97,14 @@ def _row(kind: _Kind, report: Mapping[str, Any]) -> dict[str, float | None]:
         ahead = part.get("horizons")
         place = ahead.index(HORIZON) if isinstance(ahead, list) and HORIZON in ahead else -1
         own, fresh, still = (part.get(k) for k in ("trained", "untrained", "nothing_changes"))
-        values = [v[place] if isinstance(v, list) and place >= 0 else None for v in (own, fresh)]
-        lazy = still[place] if isinstance(still, list) and place >= 0 else None
-        return dict(zip(("trained", *CONTROLS), map(_number, (*values, None, lazy))))
+        values = [_at(part, place) for part in (own, fresh, None, still)]
+        return dict(zip(("trained", *CONTROLS), map(_number, values)))
     values = (part.get(name) for name in ("trained", *CONTROLS))
     return dict(zip(("trained", *CONTROLS), map(_used, values)))
+
+
+def _at(values: Any, place: int) -> Any:
+    return values[place] if isinstance(values, list) and 0 <= place < len(values) else None
 
 
 def _goals(data: Mapping[str, Any]) -> dict[str, float | None]:

@@ -78,7 +78,7 @@ def _attach(place: Place, cells: Cells, runs: dict[Path, Run]) -> Run | None:
     source = cells.get((place.key[0], str(cell.get("from"))))
     run = None if source is None else runs.get(source.path)
     data = read_json(place.path / EVALUATION, []) if cell.get("command") == "evaluate" else None
-    if cell.get("command") == "evaluate" and (run is None or _is_apart(cell, data, run)):
+    if cell.get("command") == "evaluate" and (run is None or _is_apart(place, data, run)):
         return _apart(place, run or read_run(place, cells), data)
     if run is not None:
         measure = _with_score if cell.get("command") == "evaluate" else _with_figures
@@ -86,25 +86,24 @@ def _attach(place: Place, cells: Cells, runs: dict[Path, Run]) -> Run | None:
     return None
 
 
-def _is_apart(cell: Mapping[str, Any], data: Mapping[str, Any] | None, run: Run) -> bool:
+def _is_apart(place: Place, data: Mapping[str, Any] | None, run: Run) -> bool:
     """Whether an evaluation is of something else than what its run learned."""
-    labels = cell.get("labels") or {}
-    method = canonical(str(labels.get("method") or run.method))
-    chance = _policy(cell, data) == RANDOM
+    method = canonical(str(place.labels.get("method") or run.method))
+    chance = _policy(place, data) == RANDOM
     return chance or run.command != "finetune" or method != run.method
 
 
-def _policy(cell: Mapping[str, Any], data: Mapping[str, Any] | None) -> str | None:
-    return (data or {}).get("policy") or (cell.get("options") or {}).get("policy")
+def _policy(place: Place, data: Mapping[str, Any] | None) -> str:
+    return str((data or {}).get("policy") or place.options.get("policy") or "skill")
 
 
 def _apart(place: Place, run: Run, data: Mapping[str, Any] | None) -> Run:
     """A row of its own for random actions, or for a pre-trained agent that is not adapted."""
-    cell, notes = place.cell or {}, []
-    labels, policy = cell.get("labels") or {}, str(_policy(cell, data) or "skill")
+    notes: list[str] = []
+    labels, policy = place.labels, _policy(place, data)
     method = RANDOM if policy == RANDOM else labels.get("method") or UNADAPTED.get(policy, policy)
-    task = str(labels.get("task") or (cell.get("options") or {}).get("env") or run.task)
-    status, reason, _ = cell_status(place, notes) if place.cell else ("done", "", None)
+    task = str(labels.get("task") or place.options.get("env") or run.task)
+    status, reason, took = cell_status(place, notes) if place.cell else ("done", "", None)
     fresh = replace(
         run,
         name=place.name,
@@ -113,14 +112,14 @@ def _apart(place: Place, run: Run, data: Mapping[str, Any] | None) -> Run:
         task=task,
         domain=str(labels.get("domain") or domain_of(task)),
         method=canonical(str(method)),
-        stage=str(cell.get("stage", "")),
+        stage=str((place.cell or {}).get("stage", "")),
         cell=place.path.name if place.cell else "",
         status=status,
         reason=reason,
         budget=None,
         reached=0,
         pretrained=None if policy == RANDOM else run.pretrained or run.reached or None,
-        seconds=None,
+        seconds=took,
         metrics=(),
         skills=None,
         goals={},
@@ -142,8 +141,9 @@ def _with_score(run: Run, place: Place) -> Run:
 
 def _with_figures(run: Run, place: Place) -> Run:
     """The run with its skill report, or its test of goals."""
-    cell, notes, pending = place.cell or {}, list(run.notes), list(run.pending)
-    command, task = cell.get("command"), str((cell.get("labels") or {}).get("task") or run.task)
+    notes, pending = list(run.notes), list(run.pending)
+    command = (place.cell or {}).get("command")
+    task = str(place.labels.get("task") or run.task)
     of_skills = command == "skills"
     path = place.path / "skills" / SKILLS if of_skills else place.path / ZEROSHOT
     found = read_json(path, notes)

@@ -10,7 +10,7 @@ from choreo.evaluation.runs.run import Run
 
 OWN = ("seed", "env", "run_dir", "source", "data", "spec", "command", "logging")
 """Options, or groups of them, in which runs differ by nature or which change no number."""
-UNKNOWN = "not recorded"
+UNKNOWN, ABSENT = "not recorded", "(not there)"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def settings(runs: Sequence[Run]) -> list[Setting]:
                 continue
             owners: dict[str, list[str]] = defaultdict(list)
             for run in own:
-                owners[json.dumps(run.config.get(option))].append(run.method)
+                value = json.dumps(run.config[option]) if option in run.config else ABSENT
+                owners[value].append(run.method)
             if len(owners) > 1:
                 found.append(Setting(command, option, {v: _who(o) for v, o in owners.items()}))
     return found

@@ -101,7 +101,7 @@ def _differences(runs: Iterable[Run]) -> Iterator[Difference]:
             values: dict[str, list[str]] = defaultdict(list)
             for run in group:
                 if (value := value_of(run)) is not None:
-                    values[f"{value:,}" if isinstance(value, int) else value].append(run.name)
+                    values[f"{value:,}" if isinstance(value, int) else str(value)].append(run.name)
             if len(values) > 1:
                 where = "" if name == "comparison" else f" ({name})"
                 yield Difference(aspect, f"{about}{where}", dict(sorted(values.items())))

@@ -27,8 +27,7 @@ def read_run(place: Place, cells: Mapping[tuple[Path, str], Place]) -> Run:
     content = read_json(place.run / "config.json", notes) or {}
     config = flatten(content["config"]) if isinstance(content.get("config"), dict) else {}
     cell = place.cell or {}
-    labels = cell.get("labels") or {}
-    options = cell.get("options") or {}
+    labels, options = place.labels, place.options
     command = str(config.get("command") or cell.get("command"))
     env = str(config.get("env") or options.get("env") or config.get("data") or "unknown")
     task = str(labels.get("task") or env)
@@ -118,7 +117,7 @@ def _pretrained(
     snapshot = _count(str(cell.get("snapshot") or Path(str(config.get("source"))).name))
     if snapshot is not None and (place.cell or method_of(config) != SCRATCH):
         return snapshot  # from scratch, it gives the scale of observations
-    if SCRATCH in (method_of(config), canonical(str((cell.get("labels") or {}).get("method")))):
+    if SCRATCH in (method_of(config), canonical(str(place.labels.get("method")))):
         return None
     if not (config.get("source") or cell.get("from")):
         return None
@@ -144,39 +143,50 @@ def evaluated(data: Mapping[str, Any] | None, run: Run, notes: list[str]) -> Fin
     """The score that `choreo evaluate --json` printed."""
     if data is None:
         return None
-    value, returns = data.get("mean"), data.get("returns")
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    value = number(data.get("mean"))
+    if value is None:
         notes.append(f"{EVALUATION} holds no mean return")
         return None
-    own = tuple(map(float, returns)) if isinstance(returns, list) else ()
-    interval = data.get("interval95")
-    ends: Interval | None = None
-    if isinstance(interval, list) and len(interval) == 2:
-        ends = float(interval[0]), float(interval[1])
-    return Final(float(value), ends, len(own) or None, "evaluation.json", run.reached or None, own)
+    returns, interval = _numbers(data.get("returns")), _numbers(data.get("interval95"))
+    ends: Interval | None = (interval[0], interval[1]) if len(interval) == 2 else None
+    at = run.reached or None
+    return Final(value, ends, len(returns) or None, "evaluation.json", at, returns)
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    """The numbers of a list; none where it holds anything else."""
+    found = [number(value) for value in values] if isinstance(values, list) else [None]
+    return tuple(value for value in found if value is not None) if None not in found else ()
 
 
 def _last_evaluation(run: Run) -> Final | None:
     """The last evaluation in training, of a run that is at its end."""
     lines = [line for line in run.metrics if line.get("kind") == "evaluation"]
-    value = lines[-1].get("return") if lines else None
-    if not isinstance(value, int | float):
+    value = number(lines[-1].get("return")) if lines else None
+    if value is None:
         return None
-    each = [lines[-1][key] for key in lines[-1] if re.fullmatch(r"return_\d+", key)]
+    each = _numbers([lines[-1][key] for key in lines[-1] if re.fullmatch(r"return_\d+", key)])
     episodes = _whole(run.config.get("training.evaluate_episodes"))
-    interval = mean_interval(each) if all(isinstance(v, int | float) for v in each) else None
+    interval = mean_interval(each)
     frames = _whole(lines[-1].get(run.counted))
-    return Final(float(value), interval, episodes, "in training", frames)
+    return Final(value, interval, episodes, "in training", frames)
 
 
 def _seconds(folder: Path, notes: list[str]) -> float | None:
     """Seconds of all processes that worked on a run; each counts from its own start."""
     total, last = 0.0, None
     for line in read_lines(folder / "timing.jsonl", notes):
-        seconds = line.get("seconds")
-        if isinstance(seconds, int | float):
+        seconds = number(line.get("seconds"))
+        if seconds is not None:
             total += last if last is not None and seconds < last else 0.0
-            last = float(seconds)
+            last = seconds
     return None if last is None else total + last
 
 
@@ -185,5 +195,5 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _whole(value: Any) -> int | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if is_number and math.isfinite(value) else None
+    found = number(value)
+    return None if found is None else int(found)

@@ -49,7 +49,7 @@ def health_section(name: str, figures: Sequence[Figure], text: str) -> Section:
         rows = [_figure_row(figure) for figure in figures if figure.task == task]
         columns = (
             "figure", "method", "n", "trained", "95% interval", *CONTROLS[:2],
-            "chance or lazy guess", "runs above all",
+            "chance or lazy guess", "runs better than all",
         )  # fmt: skip
         content.append(Table(columns, rows, "", 3, task, words=(1,)))
     return Section(name, text, [], content)

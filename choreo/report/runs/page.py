@@ -45,7 +45,7 @@ PAGE, MARKDOWN, ROWS = "report.html", "report.md", "runs.csv"
 HEALTH = (
     "From skills.json of `choreo skills`: means over runs, beside the same agents before training, "
     "random actions, and what chance gives (of the model's error: that nothing changes). “Runs "
-    "above all” counts those that are better than each of their controls."
+    "better than all” counts those that are better than each of their controls."
 )
 GOALS = (
     "From zeroshot.json of `choreo zeroshot`: the share of goals that skills find without "

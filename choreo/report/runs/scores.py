@@ -22,7 +22,8 @@ def colours_of(methods: Sequence[str]) -> dict[str, str]:
 
 MEANING = (
     " IQM is the mean of the middle half of all runs; mean and median are over the tasks' means; "
-    "the optimality gap is what is missing to the expert, less is better."
+    "the optimality gap is what is missing to the expert, less is better. IQM and profile count "
+    "every run alike, the others every task."
 )
 
 
@@ -42,11 +43,11 @@ def group_section(group: Group, comparison: Comparison, first: bool) -> Section:
         f"Vertical marks: estimates; {INTERVALS}. Profile: share of runs above a score, with "
         "pointwise 95% intervals."
     )
-    content = [
+    content: list[Panels | Table] = [
         Panels(panels, caption, colours_of(methods)),
         _group_table(group, methods),
-        _improvement_table(group),
     ]
+    content += [_improvement_table(group)] if len(group.standings) > 1 else []
     return Section(name, text, improvement_verdicts(group) if first else (), content)
 
 
@@ -59,11 +60,12 @@ def improvement_verdicts(group: Group) -> list[Verdict]:
         low, high = chance.interval or (0.0, 1.0)
         tone = "good" if low > 0.5 else "bad" if high < 0.5 else "neutral"
         apart = "" if tone != "neutral" else ": the runs do not tell them apart"
+        around = f" ({span(chance.interval, 'share')})" if chance.interval else ", of single runs"
         found.append(
             Verdict(
                 tone,
                 f"A run of {title(one)} scores more than one from scratch with probability "
-                f"{share(chance.value)} ({span(chance.interval, 'share')}){apart}.",
+                f"{share(chance.value)}{around}{apart}.",
             )
         )
     return found

@@ -11,7 +11,8 @@ def number(value: float | None) -> str:
     if value is None:
         return NOTHING
     size = abs(value)
-    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 1 else f"{value:.2f}"
+    text = f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 1 else f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text
 
 
 def share(value: float | None) -> str:
