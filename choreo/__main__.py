@@ -11,6 +11,7 @@ def main() -> int:
     """Run the command line and return its exit code; the program `choreo` starts here."""
     from choreo.cli import main as run_command
 
+    _keep_results_apart()
     try:
         try:
             return run_command()
@@ -21,6 +22,21 @@ def main() -> int:
         if not _nobody_reads():
             raise
         return READER_LEFT
+
+
+def _keep_results_apart() -> None:
+    """Leave stdout to this program: what libraries write to its descriptor goes to stderr."""
+    try:
+        os.fstat(2)
+        own = os.dup(1)
+    except OSError:  # one of them is closed
+        return
+    before = sys.stdout
+    before.flush()
+    os.dup2(2, 1)
+    sys.stdout = open(  # noqa: SIM115 (for as long as the program runs)
+        own, "w", encoding=before.encoding, errors=before.errors, line_buffering=os.isatty(own)
+    )
 
 
 def _nobody_reads() -> bool:
