@@ -35,7 +35,7 @@ def _keep_results_apart() -> None:
     before.flush()
     os.dup2(2, 1)
     sys.stdout = open(  # noqa: SIM115 (for as long as the program runs)
-        own, "w", encoding=before.encoding, errors=before.errors, line_buffering=os.isatty(own)
+        own, "w", 1 if os.isatty(own) else -1, before.encoding, before.errors
     )
 
 
