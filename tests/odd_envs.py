@@ -332,3 +332,12 @@ def spins() -> Odd:
         return ZEROS
 
     return Odd(shown=shown)
+
+
+def own_cheetah() -> gymnasium.Env:
+    from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
+
+    class Robot(HalfCheetahEnv):
+        pass
+
+    return Robot(render_mode="rgb_array")
