@@ -236,7 +236,7 @@ class Names(Odd):
     NAMES = ("action", "reward", "discount", "is_first", "kl", "keys", "", "robot.arm", "image/x")
 
     def __init__(self) -> None:
-        space = spaces.Dict({name: BOX for name in self.NAMES})
+        space = spaces.Dict(dict.fromkeys(self.NAMES, BOX))
         values = {name: np.full(3, i / 2, np.float32) for i, name in enumerate(self.NAMES)}
         super().__init__(space, lambda t: values)
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from envs.vector.test_vector import wait_until_gone
 from toy_runs import QUIET, TESTS, start

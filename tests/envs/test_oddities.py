@@ -79,7 +79,7 @@ def test_the_traceback_lies_where_it_is_said_to() -> None:
     with pytest.raises(EnvironmentFailed) as failed:
         play("end_of_file", True)
     where = Path(str(failed.value).rpartition(" ")[2])
-    assert 'raise self.error\nEOFError: the robot hung up' in where.read_text()
+    assert "raise self.error\nEOFError: the robot hung up" in where.read_text()
     where.unlink()
 
 
@@ -139,8 +139,7 @@ def test_a_registered_id_is_looked_for_in_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my_registry.py").write_text(
-        "import gymnasium\n"
-        "gymnasium.register('My-v0', 'odd_envs:Odd', max_episode_steps=10)\n"
+        "import gymnasium\ngymnasium.register('My-v0', 'odd_envs:Odd', max_episode_steps=10)\n"
     )
     monkeypatch.chdir(tmp_path)
     for parallel in (False, True):

@@ -29,13 +29,14 @@ class GymSimulator(Simulator):
 
     def __init__(self, id: str, environment: gymnasium.Env, keys: tuple[str, ...] = ()) -> None:
         self._id, self._environment = id, environment
-        self._shown = [_Shown(id, leaf) for leaf in _seen(id, environment.observation_space, keys)]
+        shown = [_Shown(id, leaf) for leaf in _seen(id, environment.observation_space, keys)]
+        self._shown = [one for one in shown if not keys or one.leaf.key in keys]
         box = _action_box(id, environment.action_space)
         self._shape, self._dtype = box.shape, box.dtype
         self._low, self._high = box.low, box.high
         self._raw: Any = None
         self._first, self._drawn = True, False
-        self.observations = {shown.leaf.key: shown.spec for shown in self._shown}
+        self.observations = {one.leaf.key: one.spec for one in shown}
         self.action_low = box.low.astype(np.float64).ravel()
         self.action_high = box.high.astype(np.float64).ravel()
         self.frame_limit = min(_limits(environment), default=None)

@@ -1,8 +1,8 @@
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-import mujoco
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -166,6 +166,7 @@ class Holds(Fake):
 
     def __init__(self) -> None:
         super().__init__()
+        mujoco: Any = importlib.import_module("mujoco")
         self.model = mujoco.MjModel.from_xml_string("<mujoco/>")
 
 
