@@ -1,9 +1,14 @@
 """`python -m choreo` is the `choreo` command."""
 
+import errno
 import os
 import select
 import sys
+from contextlib import suppress
+from typing import TextIO
 
+NOT_WRITTEN = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a disk, or a terminal that is gone
 READER_LEFT = 141  # as a shell reports a program that SIGPIPE ended
 
 
@@ -22,6 +27,29 @@ def main() -> int:
         if not _nobody_reads():
             raise
         return READER_LEFT
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        with suppress(OSError):
+            place = error.filename or "the output"
+            sys.stderr.write(f"error: {place} could not be written: {error.strerror}\n")
+        return NOT_WRITTEN
+    finally:
+        _drop_if_full(sys.stdout)
+        _drop_if_full(sys.stderr)
+
+
+def _drop_if_full(stream: TextIO | None) -> None:
+    """Drop a stream that takes no more, or Python itself would complain and choose the exit code.
+
+    A disk that is full behind it, or a terminal that was closed, say nothing of the work done.
+    """
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _keep_results_apart() -> None:

@@ -13,6 +13,7 @@ from choreo.evaluation.evaluate import Evaluation, evaluate
 from choreo.evaluation.health import SkillReport
 from choreo.presets import apply_preset
 from choreo.record import checkpoint
+from choreo.record.files import write_whole
 from choreo.record.progress import Stopwatch
 from choreo.replay import Replay
 from choreo.report.skill_report import skill_report
@@ -129,7 +130,7 @@ def _all_minutes(path: Path, watch: Stopwatch) -> dict[str, float]:
 
 def _keep_minutes(path: Path, watch: Stopwatch) -> None:
     if path.parent.is_dir():
-        path.write_text(json.dumps(_all_minutes(path, watch)) + "\n")
+        write_whole(path, json.dumps(_all_minutes(path, watch)) + "\n")
 
 
 def _pretraining(config: DemoConfig) -> PretrainConfig:

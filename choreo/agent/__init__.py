@@ -9,6 +9,7 @@ from choreo.agent.agent import (
     find_checkpoint,
     load,
     load_agent_tensors,
+    load_state,
     restore_agent,
 )
 from choreo.agent.noise import Noise, RowStreams
@@ -26,5 +27,6 @@ __all__ = [
     "find_checkpoint",
     "load",
     "load_agent_tensors",
+    "load_state",
     "restore_agent",
 ]

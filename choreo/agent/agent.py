@@ -1,5 +1,6 @@
 """An agent: all its networks, how it acts, how it is saved and loaded. No optimiser lives here."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = [
     "find_checkpoint",
     "load",
     "load_agent_tensors",
+    "load_state",
     "restore_agent",
 ]
 
@@ -233,7 +235,7 @@ def _present(part: Any, name: str, parts: str) -> Any:
 
 def find_checkpoint(path: str | Path) -> Path:
     """The checkpoint folder that `path` means: itself, or the latest one of a run folder."""
-    path = Path(path)
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 - leaves unknown users be
     if not path.is_dir():
         raise CheckpointError(f"no such folder: {path}; give a run folder or a checkpoint")
     if (path / "state.json").exists():
@@ -253,11 +255,15 @@ def load(path: str | Path, device: str = "cpu") -> Agent:
 
     Raises CheckpointError where there is none, or one that is truncated or foreign.
     """
-    folder = find_checkpoint(path)
-    tensors, state = checkpoint.load(folder)
+    tensors, state = checkpoint.steady(lambda: find_checkpoint(path), checkpoint.load)
     if "agent" not in state:
-        raise CheckpointError(f"{folder} is not a checkpoint of an agent; it holds {list(state)}")
+        raise CheckpointError(f"{path} is not a checkpoint of an agent; it holds {list(state)}")
     return restore_agent(tensors, state["agent"]).to(device).eval()
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """Only the state of the checkpoint that `path` means, without its tensors."""
+    return checkpoint.steady(lambda: find_checkpoint(path), checkpoint.load_state)
 
 
 def restore_agent(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> Agent:

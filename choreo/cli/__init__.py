@@ -1,6 +1,7 @@
 """The `choreo` command: finds the command named first and turns errors into exit codes."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (0 done, 1 failed, 2 cannot be done as given)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = [_at_home(one) for one in (sys.argv[1:] if arguments is None else arguments)]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -45,6 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         _say(str(stop))
         return stop.exit_code
+
+
+def _at_home(argument: str) -> str:
+    """`~` as the home folder, also in `--run-dir=~/runs`, where shells leave it as it is."""
+    option, equals, value = argument.partition("=")
+    if argument.startswith("--") and value.startswith("~"):
+        return f"{option}{equals}{_at_home(value)}"
+    return os.path.expanduser(argument)  # noqa: PTH111 - leaves unknown users be
 
 
 def _say(text: str) -> None:

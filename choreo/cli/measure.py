@@ -10,14 +10,14 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from choreo.agent import Agent, PolicyName, find_checkpoint, load
+from choreo.agent import Agent, PolicyName, load, load_state
 from choreo.data import open_dataset
 from choreo.data.card import CARD
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
-from choreo.record import RunFolder, checkpoint
+from choreo.record import RunFolder
 from choreo.replay import Replay
 from choreo.report.data_report import data_report
 from choreo.report.skill_report import skill_report
@@ -200,7 +200,7 @@ def fitting_vector(
 
 def replay_of(run: Path) -> Replay | None:
     """The experience of a run as of its checkpoint, or None for a snapshot without one."""
-    folder, state = _folder_of(run), checkpoint.load_state(find_checkpoint(run))
+    folder, state = _folder_of(run), load_state(run)
     config = RunFolder(folder).config() if (folder / "config.json").exists() else {}
     if config.get("command") == "offline":  # whose data are the same at any time
         imported = folder / "data" / CARD

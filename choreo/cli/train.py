@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import tyro
 
-from choreo.agent import AgentConfig, find_checkpoint
+from choreo.agent import AgentConfig, find_checkpoint, load_state
 from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
 from choreo.data.card import read_card
@@ -94,7 +94,7 @@ def option(arguments: list[str], name: str) -> str | None:
 def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     """The default with the preset and the network sizes of the run it starts from."""
     folder = find_checkpoint(source)
-    description = checkpoint.load_state(folder)["agent"]
+    description = load_state(source)["agent"]
     agent = AgentConfig.from_json(description["config"])
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:

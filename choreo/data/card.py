@@ -41,6 +41,14 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         sync(path.parent)
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether a folder holds more than what a process leaves that was killed at its first file."""
+    return Path(folder).is_dir() and any(
+        not (path.name.startswith(".") and path.name.endswith(".json.tmp"))
+        for path in Path(folder).iterdir()
+    )
+
+
 def read_card(folder: Path) -> dict[str, Any] | None:
     """The card of a folder, None where there is none.
 

@@ -63,9 +63,9 @@ def open_dataset(
 
 
 def _imported_from(path: Path, cache: Path) -> dict[str, Any] | None:
-    """The card of an import of what was at `path`, finished before."""
+    """The card of an import of what was at `path`, or of what had its name where that was moved."""
     card = read_card(cache)
-    same = card is not None and card["request"]["source"] == str(path.resolve())
+    same = card is not None and Path(card["request"]["source"]).name == path.resolve().name
     return card if same else None
 
 

@@ -13,7 +13,7 @@ from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, BadEpisode, EpisodeData, Layout, check_finite, check_layout
 from choreo.data.finishing import finish_segments, hash_files, set_hash
 from choreo.data.formats.source import Skipped
-from choreo.data.plan import ImportOptions, Plan, make_plan
+from choreo.data.plan import ImportOptions, Plan, make_plan, same_request
 from choreo.data.statistics import Statistics
 from choreo.errors import UsageError
 from choreo.replay.header import record_layout
@@ -95,7 +95,7 @@ def import_data(
 
 def _finished(card: dict[str, Any], plan: Plan, folder: Path) -> dict[str, Any]:
     """The card of an import that was finished before."""
-    if card.get("request") == json.loads(json.dumps(plan.request())):
+    if same_request(card.get("request"), plan.request()):
         return card
     raise UsageError(f"{folder} holds other data, as its card.json tells. Give a new folder.")
 
@@ -245,7 +245,7 @@ class _Import:
             raise UsageError(
                 f"{path} cannot be read ({error!r}). Remove {self.folder} and import again."
             ) from error
-        if found.request != json.loads(json.dumps(self.plan.request())):
+        if not same_request(found.request, self.plan.request()):
             raise UsageError(
                 f"{self.folder} holds an unfinished import of other data or with other options. "
                 "Give a new folder, or the source and options it was begun with."

@@ -1,5 +1,7 @@
 """What an import is to do, decided before the first episode is read."""
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ class Plan:
             "source": str(self.source.path.resolve()),
             "source_format": self.source.format,
             "files_sha256": self.source.files_sha256(),
+            "sampled_sha256": sampled_sha256(self.source.files()),
             **{name: list(v) if isinstance(v, tuple) else v for name, v in options.items()},
             "declared": {
                 name: list(v) if isinstance(v, tuple) else v
@@ -110,6 +113,31 @@ class Plan:
             cameras=cameras,
             image_size=next((a.shape[-1] for a in arrays.values() if a.is_image), 64),
         )
+
+
+SAMPLED_FILES, SAMPLED_BYTES = 32, 2**16  # of a set that may have terabytes [ours]
+PLACES = ("source", "sampled_sha256")
+"""Entries of a request that tell data which have been moved from others."""
+
+
+def same_request(found: Any, wanted: dict[str, Any]) -> bool:
+    """Whether two requests are for the same result: the same data, wherever they lie by now."""
+    if not isinstance(found, dict):
+        return False
+    wanted = json.loads(json.dumps(wanted))
+    rest = [{k: v for k, v in one.items() if k not in PLACES} for one in (found, wanted)]
+    return rest[0] == rest[1] and any(found.get(name) == wanted[name] for name in PLACES)
+
+
+def sampled_sha256(files: list[Path]) -> str:
+    """A hash over the beginning and the end of some files, spread over all."""
+    digest = hashlib.sha256()
+    for path in files[:: max(1, len(files) // SAMPLED_FILES)]:
+        with path.open("rb") as file:
+            digest.update(file.read(SAMPLED_BYTES))
+            file.seek(max(0, path.stat().st_size - SAMPLED_BYTES))
+            digest.update(file.read(SAMPLED_BYTES))
+    return digest.hexdigest()
 
 
 def make_plan(path: Path, options: ImportOptions) -> Plan:

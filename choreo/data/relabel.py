@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from choreo.data.card import card_spec, read_card, write_card, write_json
+from choreo.data.card import card_spec, is_begun, read_card, write_card, write_json
 from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, DISCOUNT, REWARD, BadEpisode, Steps
 from choreo.data.formats.exorl import PHYSICS, remove_leftovers, save_episode
 from choreo.data.formats.npz import load
 from choreo.data.formats.source import Skipped
+from choreo.data.plan import PLACES, sampled_sha256
 from choreo.envs import make
 from choreo.envs.make import DOMAIN_TASKS, GOAL_DOMAIN
 from choreo.errors import UsageError
@@ -237,13 +238,15 @@ def _open_destination(
     wanted = {
         "task": task,
         "source": str(source.resolve()),
+        "sampled_sha256": sampled_sha256(sorted(source.glob("*.npz"))),
         "recorded_in": None if card is None else _environment(card),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
     provenance = destination / PROVENANCE
-    if destination.is_dir() and any(destination.iterdir()):
+    if is_begun(destination):
         found = json.loads(provenance.read_text()) if provenance.is_file() else {}
-        if any(found.get(name) != wanted[name] for name in ("task", "source")):
+        moved = all(found.get(name) != wanted[name] for name in PLACES)
+        if moved or found.get("task") != task:
             raise UsageError(
                 f"{destination} holds something else than {source} relabelled for {task}. Give a"
                 " new folder."

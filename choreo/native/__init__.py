@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from choreo.native.build import library
+from choreo.native.build import identity, library
 from choreo.native.calls import call, not_a_kernel, repeat, watched
 from choreo.native.products import multiply, routine
 
@@ -27,6 +27,7 @@ __all__ = [
     "few_rows",
     "gates",
     "gates_backward",
+    "identity",
     "keep",
     "kl",
     "layer",

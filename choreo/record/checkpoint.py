@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +21,9 @@ STATE = "state.json"
 LATEST = "latest"
 TEMPORARY = ".saving-"
 REPLACED = ".replaced-"
+TRIES = 5  # to read a checkpoint that is being replaced [ours]
+
+T = TypeVar("T")
 
 
 def save(
@@ -80,7 +83,7 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise _broken(path, f"{TENSORS} is missing or not what was saved")
     try:
         return load_file(file), state
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError) as error:  # a file that has just gone
         raise _broken(path, str(error)) from error
 
 
@@ -101,6 +104,38 @@ def load_state(path: Path) -> dict[str, Any]:
     if _digest(json.dumps(found["state"])) != found["state_sha256"]:
         raise _broken(path, f"{STATE} is not what was saved")
     return found["state"]
+
+
+def identity(path: Path) -> str:
+    """A hash of the tensors of a checkpoint, as it was recorded when they were written."""
+    load_state(path)
+    return str(_read_json(path)["tensors_sha256"])
+
+
+def steady(find: Callable[[], Path], read: Callable[[Path], T]) -> T:
+    """What `read` makes of the checkpoint that `find` finds, also beside a run that replaces it.
+
+    One that has gone or was exchanged meanwhile is looked for again.
+    """
+    for tries_left in reversed(range(TRIES)):
+        path, before = None, None
+        try:
+            path = find()
+            before = _mark(path)
+            return read(path)
+        except (CheckpointError, FileNotFoundError):
+            if not tries_left or (path is not None and before == _mark(path) is not None):
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    """What changes when a checkpoint is replaced; None where there is none."""
+    try:
+        found = (path / STATE).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def latest(folder: Path) -> Path | None:

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -76,7 +76,7 @@ class Progress:
         self.label = label
         self.unit = unit
         self._stopwatch = stopwatch
-        self._console = console or Console(stderr=True, quiet=quiet)
+        self._console = console or _Console(stderr=True, quiet=quiet)
         self._clock = clock
         self._done = start
         self._updates: int | None = None
@@ -121,7 +121,8 @@ class Progress:
         """Show the last state and leave the terminal as it was."""
         self._show(self._clock())
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):
+                self._bar.stop()
 
     def __enter__(self) -> "Progress":
         return self
@@ -142,10 +143,16 @@ class Progress:
         )
         bar = RichProgress(*columns, console=self._console, auto_refresh=False)
         bar.add_task(self.label, total=self.total, completed=self._done, numbers="")
-        bar.start()
+        with suppress(OSError):
+            bar.start()
         return bar
 
     def _show(self, now: float) -> None:
+        """Show how far it is; where nothing can be shown, the work goes on all the same."""
+        with suppress(OSError):
+            self._print(now)
+
+    def _print(self, now: float) -> None:
         text = self.text()
         self._shown = now
         self._points.append((now, self._done))
@@ -158,6 +165,13 @@ class Progress:
             self._bar.update(
                 self._bar.task_ids[0], completed=self._done, numbers=text, refresh=True
             )
+
+
+class _Console(Console):
+    """A console that does not end the program where nobody reads what it shows."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 def _clock_text(seconds: float | None) -> str:

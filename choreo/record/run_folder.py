@@ -71,6 +71,7 @@ def open_run(
     config: Mapping[str, Any],
     may_change: Collection[str] = (),
     later: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str | None] | None = None,
 ) -> RunFolder:
     """Make a run folder, or open one to go on with its run.
 
@@ -81,6 +82,8 @@ def open_run(
             name of a group, such as "logging", stands for all options in it.
         later: options that runs begun before they existed do not have, by dotted name, and what
             such runs did.
+        inputs: hashes of what options that are paths lead to, by their names: where the hash is
+            the same, the path may differ, as it does in a project that was moved.
 
     Raises:
         UsageError: the folder holds something else, or a run with other options, each named, or
@@ -89,11 +92,15 @@ def open_run(
     """
     run = RunFolder(Path(path).absolute())
     wanted = {"format": FORMAT, "config": _as_json(config), "versions": versions()}
+    if inputs:
+        wanted["inputs"] = dict(inputs)
     if not run.config_path.exists():
         _make(run)
     _claim(run)
     if run.config_path.exists():
         found = _read(run.config_path)
+        moved = _same_inputs(found.get("inputs", {}), inputs or {})
+        may_change = (*may_change, *moved)
         _compare(run.path, found["config"], wanted["config"], may_change, later or {})
         if found == wanted:
             return run
@@ -190,6 +197,11 @@ def _compare(
             + "\n".join(lines)
             + "\nGive another folder with --run-dir, or the same options to resume this run."
         )
+
+
+def _same_inputs(found: Mapping[str, Any], wanted: Mapping[str, str | None]) -> list[str]:
+    """Names of the inputs that are what they were, wherever they lie now."""
+    return [name for name, one in wanted.items() if one is not None and found.get(name) == one]
 
 
 def _covered(name: str, may_change: Collection[str]) -> bool:

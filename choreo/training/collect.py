@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from choreo.agent import find_checkpoint
-from choreo.data.card import read_card, write_card
+from choreo.data.card import is_begun, read_card, write_card
 from choreo.data.claim import claimed
 from choreo.data.formats.exorl import episode_path, list_episodes, remove_leftovers, save_episode
 from choreo.envs import EnvSpec
@@ -121,7 +121,7 @@ class _Recording:
         """Make the folder, or see that the same plan began it."""
         described = {"plan": self.plan.to_json(), "agent_sha256": _hash_agent(self.plan)}
         wanted = json.loads(json.dumps(described))  # as a card is read back
-        if self.folder.is_dir() and any(self.folder.iterdir()):
+        if is_begun(self.folder):
             _check_same(self.folder, wanted, self.frames)
         card = {
             "kind": "episodes",

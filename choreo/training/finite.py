@@ -1,6 +1,7 @@
 """Whether updates stay finite, looked at when the device has got there."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,14 +61,23 @@ class FiniteCheck:
         if bool(update.finite):
             return
         wrong = [name for name, value in update.metrics.items() if not bool(value.isfinite())]
-        path = self.folder / f"not-finite-update-{update.number}.npz"
-        arrays = {name: tensor.cpu().numpy() for name, tensor in update.batch.items()}
-        np.savez(path, allow_pickle=False, **arrays)
         raise NotFinite(
             f"update {update.number} at {update.where} gave NaN or infinity in "
-            f"{', '.join(wrong)}; its batch is in {path}. The last checkpoint is unharmed: look "
-            "at that batch, then resume with a smaller learning rate or repaired data"
+            f"{', '.join(wrong)}; {self._keep_batch(update)}. The last checkpoint is unharmed: "
+            "look at that batch, then resume with a smaller learning rate or repaired data"
         )
+
+    def _keep_batch(self, update: _Watched) -> str:
+        """Write the batch of an update; says where it is, or why it is nowhere."""
+        path = self.folder / f"not-finite-update-{update.number}.npz"
+        arrays = {name: tensor.cpu().numpy() for name, tensor in update.batch.items()}
+        try:
+            np.savez(path, allow_pickle=False, **arrays)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            return f"its batch could not be kept in {path} ({error.strerror or error})"
+        return f"its batch is in {path}"
 
 
 def _to_host(flag: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:

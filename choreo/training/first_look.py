@@ -11,6 +11,7 @@ from choreo.envs.rendering.look import look
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import EnvironmentMismatch
 from choreo.record import RunFolder
+from choreo.record.files import writing
 
 FIRST_FRAME = "first_frame.png"
 LEAST_SIDE = 256  # pixels; smaller pictures are enlarged so that a person can see them [ours]
@@ -30,10 +31,11 @@ def first_look(config: OnlineConfig, spec: EnvSpec, run: RunFolder) -> None:
         found = look(environment)
     finally:
         environment.close()
-    save_side_by_side(list(found.images.values()), path)
+    kept = path.with_stem("rejected_frame") if found.problems else path
+    with writing(kept):
+        save_side_by_side(list(found.images.values()), kept)
     if found.problems:
-        shown = path.rename(path.with_stem("rejected_frame"))
-        raise EnvironmentMismatch(f"{' '.join(found.problems)} What was seen is in {shown}.")
+        raise EnvironmentMismatch(f"{' '.join(found.problems)} What was seen is in {kept}.")
 
 
 def save_side_by_side(images: list[np.ndarray], path: Path) -> None:
@@ -42,4 +44,10 @@ def save_side_by_side(images: list[np.ndarray], path: Path) -> None:
     level = [np.pad(image, ((0, height - len(image)), (0, 0), (0, 0))) for image in images]
     sheet = Image.fromarray(np.concatenate(level, axis=1))
     times = -(-LEAST_SIDE // sheet.height)
-    sheet.resize((sheet.width * times, sheet.height * times), Image.Resampling.NEAREST).save(path)
+    enlarged = sheet.resize((sheet.width * times, sheet.height * times), Image.Resampling.NEAREST)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        enlarged.save(temporary, "PNG")
+        temporary.replace(path)  # a picture that is there has been looked at
+    finally:
+        temporary.unlink(missing_ok=True)

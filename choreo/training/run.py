@@ -18,7 +18,7 @@ from choreo.config import (
     RunConfig,
 )
 from choreo.data import ImportOptions, open_dataset
-from choreo.data.card import CARD
+from choreo.data.card import CARD, IMPORTED, read_card
 from choreo.data.formats.detect import source_kind
 from choreo.data.importer import Report
 from choreo.envs.spaces import EnvSpec
@@ -26,7 +26,7 @@ from choreo.envs.vector import make_vector
 from choreo.errors import UsageError
 from choreo.learning.learner import adaptation_learner, pretraining_learner
 from choreo.learning.modes import choose_mode
-from choreo.record import RunFolder, Streams, derive_seed, open_run
+from choreo.record import RunFolder, Streams, checkpoint, derive_seed, open_run
 from choreo.runtime import choose_device, set_threads
 from choreo.skills import SkillConfig
 from choreo.training.first_look import first_look
@@ -100,7 +100,9 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     device = _prepare(config)
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
-    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, LATER_OPTIONS)
+    given = config.source and checkpoint.identity(find_checkpoint(config.source))
+    inputs = {"source": given}
+    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, LATER_OPTIONS, inputs)
     first_look(config, spec, run)
     streams = Streams(config.seed)
     generator = streams.torch("learning", device)
@@ -133,7 +135,8 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     device = _prepare(config)
     if not (config.run_dir / "data" / CARD).exists():
         source_kind(config.data)  # a wrong path should leave no run behind
-    run = open_run(config.run_dir, config.to_json(), (*MAY_CHANGE, "skip_bad"), LATER_OPTIONS)
+    may, inputs = (*MAY_CHANGE, "skip_bad"), {"data": _data_identity(config), "spec": DECLARED}
+    run = open_run(config.run_dir, config.to_json(), may, LATER_OPTIONS, inputs)
     with importing() as report:
         options = ImportOptions(spec=config.spec)
         data = open_dataset(config.data, config.skip_bad, run.path / "data", options, report)
@@ -143,6 +146,15 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     learner = pretraining_learner(agent, config.optimizer, generator, config.mode, config.precision)
     OfflineTrainer(config, run, Parts(agent, learner, streams), data.replay).train()
     return run
+
+
+DECLARED = "in the import's request"
+
+
+def _data_identity(config: OfflineConfig) -> str | None:
+    """What the data are: of an imported set its hash; others the import compares with its own."""
+    card = read_card(config.data) if config.data.is_dir() else None
+    return DECLARED if card is None or card.get("kind") != IMPORTED else str(card["sha256"])
 
 
 def environment_spec(config: OnlineConfig) -> EnvSpec:

@@ -29,15 +29,16 @@ def test_every_zero_never_fires() -> None:
 
 
 def test_minutes_count_from_the_last_restart() -> None:
-    now = 0.0
-    minutes, never = (Minutes(length, clock=lambda: now) for length in (5, 0))
-    found = []
-    for now in (299.0, 300.0, 301.0):
-        found.append(minutes())
+    now = [0.0]
+    minutes, never = (Minutes(length, clock=lambda: now[0]) for length in (5, 0))
+
+    def at(seconds: float) -> bool:
+        now[0] = seconds
+        return minutes()
+
+    assert [at(299), at(300), at(301)] == [False, True, True]
     minutes.restart()
-    for now in (600.0, 601.0):
-        found.append(minutes())
-    assert found == [False, True, True, False, True] and not never()
+    assert [at(600), at(601)] == [False, True] and not never()
 
 
 def test_until() -> None:

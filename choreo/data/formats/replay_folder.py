@@ -68,19 +68,22 @@ def is_replay(path: Path) -> bool:
 
 def _run_state(run: Path) -> dict[str, Any]:
     """Spec and replay bounds that the last checkpoint of a run recorded."""
-    from choreo.record.checkpoint import latest, load_state  # brings torch, so only here
+    from choreo.record.checkpoint import latest, load_state, steady  # brings torch, so only here
 
-    folder = latest(run / "checkpoints")
-    if folder is None:
-        raise UsageError(
-            f"{run} holds a replay and neither a checkpoint nor a {CARD} that tells how far it "
-            "goes. Give the whole folder of a run that has saved a checkpoint, or of an import "
-            "that was finished."
-        )
-    state = load_state(folder)
+    def find() -> Path:
+        folder = latest(run / "checkpoints")
+        if folder is None:
+            raise UsageError(
+                f"{run} holds a replay and neither a checkpoint nor a {CARD} that tells how far it "
+                "goes. Give the whole folder of a run that has saved a checkpoint, or of an import "
+                "that was finished."
+            )
+        return folder
+
+    state = steady(find, load_state)
     try:
         return {"spec": state["agent"]["spec"], "replay": state["replay"]}
     except KeyError as error:
         raise ChoreoError(
-            f"{folder} records no {error}. Give a run of this version of Choreo."
+            f"{find()} records no {error}. Give a run of this version of Choreo."
         ) from error
