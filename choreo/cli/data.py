@@ -19,6 +19,9 @@ from choreo.data.bounds import EXTREMES
 from choreo.data.card import CARD
 from choreo.data.episode import RESERVED
 from choreo.data.exporter import To
+from choreo.data.formats.source import Skipped
+from choreo.data.inspection import few_steps
+from choreo.data.reading import parse_map
 from choreo.errors import UsageError
 
 # name -> module, function, what it does
@@ -38,7 +41,10 @@ class InspectOptions:
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
     """Folder or file of the data."""
     keys: tuple[str, ...] | None = None
-    """Observations to take; None takes every vector and image."""
+    """Observations to take; None takes every vector and image that is not known as something
+    else."""
+    map: tuple[str, ...] = ()
+    """Arrays of other names, as NAME=NAME: action=actions takes the files' "actions" as action."""
     verify: bool = False
     """Compare every file of an imported set with the hash in its card."""
     progress: bool = True
@@ -100,14 +106,18 @@ def usage() -> str:
 
 
 def inspect(arguments: list[str]) -> int:
-    """`choreo data inspect PATH`; 1 when files of an imported set have changed."""
+    """`choreo data inspect PATH`; 1 when files of a set have changed, 2 when none can be used."""
     options = tyro.cli(InspectOptions, args=arguments, prog="choreo data inspect")
+    reading = Reading(options.keys, named=parse_map(options.map))
     with episodes_progress("inspect", not options.progress) as tell:
-        found = inspect_data(options.path, Reading(options.keys), options.verify, tell)
+        found = inspect_data(options.path, reading, options.verify, tell)
     if options.json:
         print(json.dumps(found, indent=1))
     else:
         _tell(found)
+    if not found["usable"]:
+        print("error: none of the episodes can be used", file=sys.stderr)
+        return 2
     return 1 if found.get("changed") else 0
 
 
@@ -140,20 +150,20 @@ def tell_import(card: Mapping[str, Any]) -> None:
     for line in card["notes"]:
         print(f"  - {line}")
     print(f"actions were {_span(actions['low'], actions['high'])} ({actions['origin']})")
+    if few := few_steps(card["steps"]):
+        print(f"warning: {few}")
     if actions["origin"] == EXTREMES:
         print("  - if the environment takes others, tell them with --spec: both have to agree")
 
 
 def tell_skipped(skipped: Mapping[str, Any], used: int) -> None:
     """Say how many episodes were left out, and what was wrong with the first of them."""
-    count, named = skipped["count"], skipped["first"]
+    count = skipped["count"]
     if not count:
         return
     print(f"{count} of {count + used} episodes cannot be used and were left out:")
-    for line in named:
+    for line in Skipped(**skipped).sentences() or skipped["first"]:
         print(f"  - {line}")
-    if count > len(named):
-        print(f"  - and {count - len(named)} more")
     if count > used:
         print("  More were left out than taken: see what they have in common before you go on.")
 
@@ -185,6 +195,7 @@ def _tell(found: dict[str, Any]) -> None:
     if "bounds" in actions:
         table.add_row("action bounds", f"{_span(*actions['bounds'])} ({actions['origin']})")
     table.add_row("action repeat", ", ".join(map(str, found["action_repeat"])) or "not told")
+    table.add_row("timing", found["timing"])
     table.add_row("bad", str(found["bad"]["count"]))
     console.print(table)
     arrays = Table("array", "in files", "as read", "range, mean", "NaN")
@@ -194,16 +205,22 @@ def _tell(found: dict[str, Any]) -> None:
         raw = found["in_files"].get(name, "not there")
         arrays.add_row(name, raw, form, _range(extent), f"{extent['nan']:.2%}")
     for name in sorted(found["in_files"].keys() - found["ranges"].keys()):
-        use = "tells the end" if name in RESERVED else "left out"
-        arrays.add_row(name, found["in_files"][name], use, "", "")
+        arrays.add_row(name, found["in_files"][name], _use(name, found["left_out"]), "", "")
     console.print(arrays)
     _tell_lists(found)
+
+
+def _use(name: str, left_out: Mapping[str, str]) -> str:
+    """What became of an array that is no observation."""
+    if name in left_out:
+        return f"left out: {left_out[name]}"
+    return "tells the end" if name in RESERVED else "not taken"
 
 
 def _tell_lists(found: dict[str, Any]) -> None:
     lists = {
         "missing": found["missing"],
-        "bad": found["bad"]["first"],
+        "bad": found["wrong"],
         "changed": found.get("changed", []),
         "advice": found["advice"],
     }

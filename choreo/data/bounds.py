@@ -46,14 +46,9 @@ class Bounds:
 
     def check(self, episode: EpisodeData) -> None:
         """Raises BadEpisode where an action is outside by more than rounding."""
+        self.check_size(episode)
         actions = episode.steps[ACTION][1:]
         low, high = np.array(self.low), np.array(self.high)
-        if actions.shape[1] != len(low):
-            raise BadEpisode(
-                episode.origin,
-                f"its actions have {actions.shape[1]} values, and the bounds {len(low)}",
-                "Give bounds that fit",
-            )
         beyond = np.maximum(low - actions, actions - high) > TOLERANCE * (high - low)
         if not beyond.any():
             return
@@ -65,8 +60,28 @@ class Bounds:
             f"{self.origin} declares {self.low[dimension]:.6g} to {self.high[dimension]:.6g}",
             "Scale them to [-1, 1]"
             if self.origin == CARD_SAYS
-            else "Declare wider bounds with --spec",
+            else "Cut them off with `choreo data import SRC DST --clip`, make all smaller with "
+            "--rescale, declare wider bounds with --spec",
         )
+
+    def check_size(self, episode: EpisodeData) -> None:
+        """Raises BadEpisode where actions have more or fewer values than the bounds."""
+        size = episode.steps[ACTION].shape[1]
+        if size != len(self.low):
+            raise BadEpisode(
+                episode.origin,
+                f"its actions have {size} values, and the bounds {len(self.low)}",
+                "Give bounds that fit with --spec",
+            )
+
+    def widened(self, low: Sequence[float], high: Sequence[float]) -> "Bounds":
+        """The same middle, and as wide as actions with these extremes (A,) need."""
+        own = np.array([self.low, self.high])
+        middle, half = own.mean(0), (own[1] - own[0]) / 2
+        reach = np.maximum(np.abs(np.array(low) - middle), np.abs(np.array(high) - middle))
+        half = np.maximum(half, reach)
+        ends = ((middle - half).tolist(), (middle + half).tolist())
+        return Bounds(tuple(ends[0]), tuple(ends[1]), self.origin)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""

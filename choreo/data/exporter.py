@@ -1,7 +1,7 @@
 """Data of this project's form as files for others: npz episodes and Minari data sets."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,23 +10,28 @@ import numpy as np
 from choreo.data.bounds import Bounds
 from choreo.data.card import EPISODES, versions, write_card
 from choreo.data.claim import claimed
-from choreo.data.episode import ACTION, RESERVED, EpisodeData, Reading
+from choreo.data.episode import ACTION, RESERVED, REWARD, EpisodeData, Reading
 from choreo.data.formats.detect import open_source
 from choreo.data.formats.npz import write_episode
 from choreo.data.formats.replay_folder import ReplaySource
 from choreo.data.formats.source import need
+from choreo.data.plan import as_recorded
+from choreo.data.reading import FLAGS
+from choreo.envs.flatten import SEPARATOR
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import UsageError
+from choreo.errors import ChoreoError, UsageError
 from choreo.replay.segments import sync, writing
 
 To = Literal["npz", "minari"]
+SCALED = 1e-4  # by which actions may differ after they were scaled and scaled back [ours]
 Report = Callable[[int, int], None]
 
 
 def export_data(source: Path, folder: Path, to: To, report: Report | None = None) -> Path:
     """Write the episodes of a run folder or an imported set as files for others.
 
-    The folder is there when all of it is written; an export that was stopped begins anew.
+    The folder is there when all of it is written and has been read again; an export that was
+    stopped begins anew.
 
     Args:
         source: run folder or imported set.
@@ -40,9 +45,10 @@ def export_data(source: Path, folder: Path, to: To, report: Report | None = None
         The folder.
 
     Raises:
-        UsageError: the source is of another form, the folder is not empty, Minari is missing, or
-            another process is exporting into the folder.
+        UsageError: the source is of another form, the folder is not empty, Minari is missing or
+            has no place for a key, or another process is exporting into the folder.
         StorageError: the disk is full.
+        ChoreoError: what was written does not read back as it was.
     """
     opened = open_source(source)
     if not isinstance(opened, ReplaySource):
@@ -61,10 +67,42 @@ def export_data(source: Path, folder: Path, to: To, report: Report | None = None
         for left in partial.iterdir():  # by an export that was killed
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         (_to_npz if to == "npz" else _to_minari)(full, partial, report)
+        _read_back(full, partial)
         with writing(folder):
             partial.replace(folder)
             sync(folder.resolve().parent)
     return folder
+
+
+def _read_back(source: ReplaySource, folder: Path) -> None:
+    """Read what was written with its own reader, and compare every episode with the source.
+
+    Raises:
+        ChoreoError: an episode is missing or another one.
+    """
+    observations = tuple(source.spec().observations)
+    written = open_source(folder, Reading(observations))
+    bounds = as_recorded(written, _bounds(source.spec())) or _bounds(source.spec())
+    if len(written.names) != len(source.names):
+        raise _not_the_same(source, f"{len(written.names)} of {len(source.names)} episodes", folder)
+    for one, other in zip(source.episodes(), written.episodes(), strict=True):
+        for name in (*observations, REWARD, *FLAGS):
+            if not np.array_equal(one.steps[name], other.steps[name]):
+                raise _not_the_same(source, f"'{name}' of {other.origin}", folder)
+        acted = bounds.scale(other.steps[ACTION][1:])
+        if not np.allclose(acted, one.steps[ACTION][1:], rtol=0, atol=SCALED):
+            raise _not_the_same(source, f"'{ACTION}' of {other.origin}", folder)
+
+
+def _not_the_same(source: ReplaySource, what: str, folder: Path) -> ChoreoError:
+    return ChoreoError(
+        f"The export of {source.path} does not read back as it was: {what}. Nothing was kept; see "
+        f"whether the disk of {folder.parent} is sound, and export again."
+    )
+
+
+def _bounds(spec: EnvSpec) -> Bounds:
+    return Bounds(spec.action_low, spec.action_high, "its card")
 
 
 def _to_npz(source: ReplaySource, folder: Path, report: Report | None) -> None:
@@ -87,7 +125,7 @@ def _to_minari(source: ReplaySource, folder: Path, report: Report | None) -> Non
     storages = need("minari.dataset.minari_storage", "Export to Minari")
     buffers = need("minari.data_collector.episode_buffer", "Export to Minari")
     spec = source.spec()
-    bounds = Bounds(spec.action_low, spec.action_high, "its card")
+    bounds = _bounds(spec)
     data = folder.resolve() / "data"  # the library loses its way in relative paths
     with writing(folder):
         data.mkdir(parents=True)
@@ -114,7 +152,7 @@ def _buffer(episode: EpisodeData, bounds: Bounds, kind: Any) -> Any:
     observations = {key: _outward(steps[key]) for key in episode.observations}
     single = tuple(observations) == ("observation",)
     return kind(
-        observations=observations["observation"] if single else observations,
+        observations=observations["observation"] if single else nested(observations),
         actions=bounds.unscale(steps[ACTION][1:]),
         rewards=steps["reward"][1:].astype(np.float64),
         terminations=steps["is_terminal"][1:],
@@ -125,7 +163,7 @@ def _buffer(episode: EpisodeData, bounds: Bounds, kind: Any) -> Any:
 
 def _spaces(spec: EnvSpec) -> tuple[Any, Any]:
     """Spaces of the observations and of the actions."""
-    from gymnasium.spaces import Box, Dict
+    from gymnasium.spaces import Box
 
     boxes: dict[str, Any] = {
         key: Box(0, 255, (*array.shape[1:], array.shape[0]), np.uint8)
@@ -135,7 +173,36 @@ def _spaces(spec: EnvSpec) -> tuple[Any, Any]:
     }
     low, high = (np.array(ends, np.float32) for ends in (spec.action_low, spec.action_high))
     single = tuple(boxes) == ("observation",)
-    return boxes["observation"] if single else Dict(boxes), Box(low, high, dtype=np.float32)
+    actions = Box(low, high, dtype=np.float32)
+    return boxes["observation"] if single else _dict(nested(boxes)), actions
+
+
+def _dict(tree: dict[str, Any]) -> Any:
+    """Nested boxes as a `Dict` space."""
+    from gymnasium.spaces import Dict
+
+    return Dict({k: _dict(v) if isinstance(v, dict) else v for k, v in tree.items()})
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys joined with "/" as the nested dicts that they stand for.
+
+    Raises:
+        UsageError: a key is also the beginning of another, or has an empty step.
+    """
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, last = key.split(SEPARATOR)
+        place = tree
+        for group in groups:
+            place = place.setdefault(group, {}) if isinstance(place, dict) else None
+        if not all((*groups, last)) or not isinstance(place, dict) or last in place:
+            raise UsageError(
+                f"Minari has no place for the observation '{key}' among {sorted(flat)}. Export "
+                "with --to npz."
+            )
+        place[last] = value
+    return tree
 
 
 def _outward(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, BadEpisode, EpisodeData, Layout, check_finite, check_layout
 from choreo.data.finishing import finish_segments, hash_files, set_hash
 from choreo.data.formats.source import Skipped
-from choreo.data.plan import ImportOptions, Plan, make_plan, same_request
+from choreo.data.plan import ImportOptions, Plan, as_recorded, make_plan, same_request
 from choreo.data.statistics import Statistics
 from choreo.errors import UsageError
 from choreo.replay.header import record_layout
@@ -43,6 +43,7 @@ class Progress:
     statistics: Statistics = field(default_factory=Statistics)
     skipped: Skipped = field(default_factory=Skipped)
     finishing: bool = False
+    copies: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,6 +56,7 @@ class Progress:
             "observations": tuple(state["observations"]),
             "statistics": Statistics.from_json(state["statistics"]),
             "skipped": Skipped(**state["skipped"]),
+            "copies": None if state.get("copies") is None else tuple(state["copies"]),
         }
         return cls(**{**state, **parts})
 
@@ -108,6 +110,8 @@ class _Import:
         self.progress = self._found() or Progress(json.loads(json.dumps(plan.request())))
         self.replay: Replay | None = None
         self._pending = 0
+        source = plan.source
+        source.reading = replace(source.reading, copies=self.progress.copies)
         if self.progress.layout and not self.progress.finishing:
             self.replay = self._replay()
             self.replay.restore(self.progress.replay)
@@ -133,6 +137,7 @@ class _Import:
     def commit(self) -> None:
         """Make everything read so far survive."""
         self._pending = 0
+        self.progress.copies = self.plan.source.reading.copies
         if self.replay is not None:
             self.replay.flush()
             self.progress.replay = self.replay.state()
@@ -142,9 +147,9 @@ class _Import:
         """Scale the actions where that had to wait, hash the files and write the card."""
         progress, plan = self.progress, self.plan
         if not progress.statistics.episodes:
-            first = f" The first: {progress.skipped.first[0]}." if progress.skipped.first else ""
+            wrong = "".join(f"\n  - {line}" for line in progress.skipped.sentences())
             raise UsageError(
-                f"None of the {progress.next} episodes of {plan.source.path} can be used.{first}"
+                f"None of the {progress.next} episodes of {plan.source.path} can be used:{wrong}"
             )
         bounds = plan.bounds or observed_bounds(
             progress.statistics.action_low, progress.statistics.action_high
@@ -153,7 +158,12 @@ class _Import:
         self.commit()
         if self.replay is not None:
             self.replay.close()
-        late = bounds if plan.recorded is None and self._to_scale(bounds) else None
+        scale = bounds
+        if plan.options.rescale:
+            statistics = progress.statistics
+            own = as_recorded(plan.source, bounds) or bounds
+            scale = own.widened(statistics.action_low, statistics.action_high)
+        late = scale if plan.recorded is None and self._to_scale(scale) else None
         finish_segments(self.folder / PARTIAL, self.folder / "replay", progress.replay, late)
         card = self._card(bounds)
         write_card(self.folder, card)
@@ -166,24 +176,28 @@ class _Import:
         return not bounds.unit or min(statistics.action_low) < -1 or max(statistics.action_high) > 1
 
     def _take(self, index: int) -> None:
-        """Read and store one episode, or pass it over."""
+        """Read and store the episodes of one recording, or pass it over."""
         try:
-            episode = self.plan.source.read(index)
-            self._check(episode)
+            episodes = self.plan.source.episodes_of(index)
+            for episode in episodes:
+                self._check(episode)
         except BadEpisode as error:
             if not self.plan.options.skip_bad:
                 raise
             self.progress.skipped.add(error)
         else:
-            self._store(episode)
+            for episode in episodes:
+                self._store(episode)
 
     def _check(self, episode: EpisodeData) -> None:
         check_finite(episode)
         if self.progress.layout:
             check_layout(episode, self.progress.layout)
         self._check_repeat(episode)
-        if self.plan.recorded is not None:
+        if self.plan.recorded is not None and not self.plan.options.clip:
             self.plan.recorded.check(episode)
+        elif self.plan.bounds is not None:
+            self.plan.bounds.check_size(episode)
 
     def _check_repeat(self, episode: EpisodeData) -> None:
         """An episode tells what the set or, without that, its first episode told."""

@@ -16,6 +16,9 @@ from choreo.data.statistics import Statistics
 from choreo.envs.spaces import IMAGE_SIZES
 from choreo.errors import UsageError
 
+BATCH_STEPS = 50 * 50  # steps of one batch [paper]
+FEW = 4  # batches below which a set is said to be short [ours]
+
 
 def inspect_data(
     path: Path,
@@ -54,6 +57,16 @@ def inspect_data(
     return found
 
 
+def few_steps(steps: int) -> str | None:
+    """What to say of a set that is shorter than a few batches; None of one that is not."""
+    if not 0 < steps < FEW * BATCH_STEPS:
+        return None
+    return (
+        f"only {steps:,} steps: fewer than {FEW} batches of 50 sequences of 50 steps, so an agent "
+        "sees the same few again and again"
+    )
+
+
 class _Look:
     """What is known of a source after some of its episodes."""
 
@@ -62,30 +75,34 @@ class _Look:
         self.statistics, self.bad = Statistics(), Skipped()
         self.layout: Layout = {}
         self.found: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+        self.usable = 0
         self.observations: tuple[str, ...] = ()
         self.repeats: set[int | None] = set()
         self.bounds = declared_bounds(source)
 
     def take(self, index: int) -> None:
-        """Read one episode."""
+        """Read the episodes of one recording."""
         try:
-            episode = self.source.read(index)
+            episodes = self.source.episodes_of(index)
         except BadEpisode as error:
             self.bad.add(error)
             return
-        self._learn(episode)
-        try:
-            check_finite(episode)
-            check_layout(episode, self.layout)
-            if self.bounds is not None:
-                self.bounds.check(episode)
-        except BadEpisode as error:
-            self.bad.add(error)
+        for episode in episodes:
+            self._learn(episode)
+            try:
+                check_finite(episode)
+                check_layout(episode, self.layout)
+                if self.bounds is not None:
+                    self.bounds.check(episode)
+                self.usable += 1
+            except BadEpisode as error:
+                self.bad.add(error)
 
     def _learn(self, episode: EpisodeData) -> None:
         if not self.layout:
             self.layout, self.observations = episode.layout, episode.observations
-            self.found = episode.found
+            self.found, self.left_out = episode.found, episode.left_out
         if episode.layout == self.layout:
             self.statistics.add(episode)
         self.repeats.add(episode.action_repeat)
@@ -101,9 +118,14 @@ class _Look:
                 for key in self.observations
             },
             "in_files": dict(sorted(self.found.items())),
+            "left_out": dict(sorted(self.left_out.items())),
+            "notes": [*self.source.notes(), *sorted(self.statistics.notes)],
+            "timing": self.source.timing,
             "actions": self._actions(),
             "action_repeat": sorted(repeat for repeat in repeats if repeat is not None),
+            "usable": self.usable,
             "bad": asdict(self.bad),
+            "wrong": self.bad.sentences(),
             "missing": self._missing(),
             "advice": self._advice(),
         }
@@ -134,7 +156,7 @@ class _Look:
     def _advice(self) -> list[str]:
         """What an import would have to be told."""
         advice = []
-        if self.bad.count:
+        if self.bad.count and self.usable:
             advice.append("import with --skip-bad to leave the bad episodes out")
         sizes = {self.layout[k][0][1:] for k in self.observations if len(self.layout[k][0]) == 3}
         for height, width in sorted(sizes):
@@ -147,4 +169,6 @@ class _Look:
             advice.append(
                 "only some episodes tell their action repeat: give it with --action-repeat"
             )
+        if few := few_steps(self.statistics.steps):
+            advice.append(few)
         return advice

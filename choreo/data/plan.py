@@ -10,6 +10,7 @@ from choreo.data.bounds import CARD_SAYS, Bounds, unit_bounds
 from choreo.data.episode import Layout, Reading
 from choreo.data.formats.detect import open_source
 from choreo.data.formats.source import Source
+from choreo.data.reading import parse_map
 from choreo.data.spec_file import DeclaredSpec, read_spec
 from choreo.envs.spaces import IMAGE_SIZES, ArraySpec, EnvSpec, Obs
 from choreo.errors import UsageError
@@ -32,6 +33,16 @@ class ImportOptions:
     action_repeat, cameras; None takes it from the data."""
     action_repeat: int | None = None
     """Frames per recorded step, where the data do not tell it."""
+    map: tuple[str, ...] = ()
+    """Arrays of other names, as NAME=NAME: action=actions takes the files' "actions" as action."""
+    clip: bool = False
+    """Cut actions beyond declared bounds off, as environments do, instead of refusing them."""
+    rescale: bool = False
+    """Make all actions smaller until the largest fits declared bounds, by dimension and about the
+    middle of the bounds."""
+
+
+LATER = ("map", "clip", "rescale")  # options that cards of earlier versions have not
 
 
 @dataclass(frozen=True)
@@ -49,11 +60,16 @@ class Plan:
     @property
     def recorded(self) -> Bounds | None:
         """Declared bounds of the actions as they stand in the files."""
+        if self.options.rescale:
+            return None
         return as_recorded(self.source, self.bounds)
 
     def request(self) -> dict[str, Any]:
         """What decides the result, as JSON: a second import must agree to go on with a first."""
         options = {k: v for k, v in asdict(self.options).items() if k not in ("skip_bad", "spec")}
+        for name in LATER:
+            if options[name] == getattr(ImportOptions(), name):
+                del options[name]
         return {
             "source": str(self.source.path.resolve()),
             "source_format": self.source.format,
@@ -75,7 +91,8 @@ class Plan:
                 raise UsageError(
                     f"The images '{name}' of {self.source.path} are {shape[1]} x {shape[2]} pixels;"
                     f" agents take {', '.join(map(str, IMAGE_SIZES))}. Resize them with"
-                    " `choreo data import SRC DST --image-size 64`, or leave them out with --keys."
+                    " `choreo data import SRC DST --image-size 64`, or leave them out with --keys"
+                    f"{''.join(f' {other}' for other in observations if other != name)}."
                 )
         wanted = self.declared.layout()
         found = {name: layout[name] for name in observations}
@@ -133,6 +150,8 @@ def sampled_sha256(files: list[Path]) -> str:
     """A hash over the beginning and the end of some files, spread over all."""
     digest = hashlib.sha256()
     for path in files[:: max(1, len(files) // SAMPLED_FILES)]:
+        if not path.is_file():
+            continue  # a pipe or a lost link, which its reader will name
         with path.open("rb") as file:
             digest.update(file.read(SAMPLED_BYTES))
             file.seek(max(0, path.stat().st_size - SAMPLED_BYTES))
@@ -152,14 +171,17 @@ def make_plan(path: Path, options: ImportOptions) -> Plan:
         )
     declared = DeclaredSpec() if options.spec is None else read_spec(options.spec)
     keys = options.keys or tuple(declared.observations or ()) or None
-    source = open_source(path, Reading(keys, options.keep, options.image_size))
-    return Plan(
-        source,
-        declared,
-        options,
-        _bounds(source, declared, options),
-        _repeat(source, declared, options),
-    )
+    named = parse_map(options.map)
+    source = open_source(path, Reading(keys, options.keep, options.image_size, named))
+    bounds = _bounds(source, declared, options)
+    if options.clip and options.rescale:
+        raise UsageError("--clip and --rescale contradict each other. Leave one of them out.")
+    if bounds is None and (options.clip or options.rescale):
+        raise UsageError(
+            f"--{'clip' if options.clip else 'rescale'} needs bounds, and {path} declares none. "
+            "Tell those of the environment with --spec (action_low, action_high)."
+        )
+    return Plan(source, declared, options, bounds, _repeat(source, declared, options))
 
 
 def declared_bounds(source: Source) -> Bounds | None:

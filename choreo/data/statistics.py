@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from choreo.data.episode import ACTION, FLAGS, REWARD, EpisodeData
+from choreo.data.episode import ACTION, REWARD, EpisodeData
+from choreo.data.reading import FLAGS
 
 
 @dataclass

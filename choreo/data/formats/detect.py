@@ -1,12 +1,14 @@
 """Which format a folder or file of recorded data has."""
 
+from os.path import lexists
 from pathlib import Path
 
+from choreo.data import files
 from choreo.data.episode import Reading
 from choreo.data.formats.hdf5 import SUFFIXES, Hdf5Source, hdf5_files
 from choreo.data.formats.lerobot import INFO, LeRobotSource
 from choreo.data.formats.minari import MinariSource, data_folder
-from choreo.data.formats.npz import NpzSource
+from choreo.data.formats.npz import SUFFIX, NpzSource
 from choreo.data.formats.replay_folder import ReplaySource, is_replay
 from choreo.data.formats.source import Source
 from choreo.errors import UsageError
@@ -25,7 +27,9 @@ def open_source(path: Path, reading: Reading | None = None) -> Source:
     path, reading = Path(path), reading or Reading()
     if path.is_dir() and not is_replay(path) and is_replay(path / IMPORTED_BY_RUN):
         path /= IMPORTED_BY_RUN  # a run that learned from data
-    return source_kind(path)(path, reading)
+    kind = source_kind(path)
+    with files.reading(path):
+        return kind(path, reading)
 
 
 def source_kind(path: Path) -> type[Source]:
@@ -36,15 +40,15 @@ def source_kind(path: Path) -> type[Source]:
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist. Give a folder or file of recorded data: {KNOWN}.")
-    if path.is_file():
-        return _file_kind(path)
+    if not path.is_dir():
+        return _file_kind(files.plain_file(path, path))
     if is_replay(path) or is_replay(path / IMPORTED_BY_RUN):
         return ReplaySource
-    if (path / INFO).is_file():
+    if lexists(path / INFO):  # also where it is no plain file, which its reader will say
         return LeRobotSource
     if data_folder(path) is not None:
         return MinariSource
-    if next(path.rglob("*.npz"), None) is not None:
+    if files.plain_files(path, (SUFFIX,)):
         return NpzSource
     if hdf5_files(path):
         return Hdf5Source
@@ -62,14 +66,14 @@ def _file_kind(path: Path) -> type[Source]:
 
 
 def _nothing_in(path: Path) -> UsageError:
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    if not files:
+    found = files.plain_files(path, ("",))
+    if not found:
         return UsageError(f"{path} is an empty folder. Give {KNOWN}.")
-    if pickled := [file for file in files if file.suffix in PICKLES]:
+    if pickled := [file for file in found if file.suffix in PICKLES]:
         return _pickled(pickled[0])
-    names = ", ".join(file.name for file in files[:3])
+    names = ", ".join(file.name for file in found[:3])
     return UsageError(
-        f"{path} holds {len(files)} files ({names}) of no format that is read. Give {KNOWN}."
+        f"{path} holds {len(found)} files ({names}) of no format that is read. Give {KNOWN}."
     )
 
 

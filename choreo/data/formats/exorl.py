@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
@@ -39,11 +41,19 @@ def save_episode(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     try:
         with writing(path):
             with temporary.open("wb") as file:
-                np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+                _save(file, arrays)
             sync(temporary)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _save(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+    """As `numpy.savez_compressed` does, for arrays of any name: its own takes no "file"."""
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
 
 
 def remove_leftovers(folder: Path) -> None:

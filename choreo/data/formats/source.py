@@ -3,15 +3,17 @@
 import abc
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from choreo.data.episode import BadEpisode, EpisodeData, Reading
+from choreo.data.files import BadFile, reading
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import UsageError
 
 NAMED = 20  # bad episodes that are named, beside all that are counted [ours]
+REASONS = 50  # different things that are wrong, counted one by one [ours]
 
 
 @dataclass
@@ -20,12 +22,30 @@ class Skipped:
 
     count: int = 0
     first: list[str] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
+    """How many have the same thing wrong, which tells what to do too."""
+    where: dict[str, str] = field(default_factory=dict)
+    """The first of them, by what is wrong."""
 
     def add(self, error: BadEpisode) -> None:
         """Count one and remember the first few."""
         self.count += 1
         if len(self.first) < NAMED:
             self.first.append(f"{error.origin}: {error.wrong}")
+        reason = f"{error.wrong}. {error.remedy}"
+        if reason in self.reasons or len(self.reasons) < REASONS:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+            self.where.setdefault(reason, error.origin)
+
+    def sentences(self, most: int = NAMED) -> list[str]:
+        """What is wrong, each thing once, with its count and the first such episode."""
+        ordered = sorted(self.reasons.items(), key=lambda pair: -pair[1])[:most]
+        told = [
+            f"{self.where[reason]}{f' and {count - 1} more' if count > 1 else ''}: {reason}"
+            for reason, count in ordered
+        ]
+        left = self.count - sum(count for _, count in ordered)
+        return [*told, f"and {left} more"] if left else told
 
 
 class Source(abc.ABC):
@@ -43,6 +63,8 @@ class Source(abc.ABC):
     """What the format is called."""
     scaled = False
     """Whether actions are in [-1, 1] already while `spec` tells the environment's own bounds."""
+    timing = "the action of a row was taken at its observation"
+    """How actions and observations of the files belong together, in words."""
     names: list[str]
     """One name per episode, in the order they are read; each tells file and place."""
 
@@ -50,12 +72,33 @@ class Source(abc.ABC):
         self.path, self.reading = Path(path), reading
 
     @abc.abstractmethod
-    def read(self, index: int) -> EpisodeData:
-        """One episode.
+    def read(self, index: int) -> EpisodeData | list[EpisodeData]:
+        """One recording: its episode, or those that it divides into.
 
         Raises:
             BadEpisode: it cannot be used.
+            Exception: whatever a library raises over its file.
         """
+
+    def episodes_of(self, index: int) -> list[EpisodeData]:
+        """The episodes of one recording, most often one.
+
+        Which arrays hold copies of the actions is decided by the first, for all.
+
+        Raises:
+            BadEpisode: they cannot be used.
+        """
+        name = self.names[index]
+        try:
+            with reading(name):
+                found = self.read(index)
+        except BadFile as error:
+            origin = name if name.startswith(error.path) else error.path
+            raise BadEpisode(origin, error.wrong, error.remedy) from error
+        episodes = found if isinstance(found, list) else [found]
+        if self.reading.copies is None:
+            self.reading = replace(self.reading, copies=episodes[0].copies)
+        return episodes
 
     @abc.abstractmethod
     def files(self) -> list[Path]:
@@ -110,7 +153,7 @@ class Source(abc.ABC):
         }
 
     def episodes(self, skipped: Skipped | None = None, start: int = 0) -> Iterator[EpisodeData]:
-        """Episodes from number `start` on, one in memory at a time.
+        """Episodes from recording `start` on, one recording in memory at a time.
 
         With `skipped`, bad ones are counted there and passed over.
 
@@ -119,7 +162,7 @@ class Source(abc.ABC):
         """
         for index in range(start, len(self.names)):
             try:
-                yield self.read(index)
+                yield from self.episodes_of(index)
             except BadEpisode as error:
                 if skipped is None:
                     raise
