@@ -54,15 +54,17 @@ def _drop_if_full(stream: TextIO | None) -> None:
 
 def _keep_results_apart() -> None:
     """Leave stdout to this program: what libraries write to its descriptor goes to stderr."""
+    before = sys.stdout
     try:
         os.fstat(2)
         own = os.dup(1)
     except OSError:  # one of them is closed
         return
-    before = sys.stdout
+    if before is None:
+        return
     before.flush()
     os.dup2(2, 1)
-    sys.stdout = open(  # noqa: SIM115 (for as long as the program runs)
+    sys.stdout = open(  # noqa: PTH123, SIM115 (a descriptor, for as long as the program runs)
         own, "w", 1 if os.isatty(own) else -1, before.encoding, before.errors
     )
 

@@ -1,14 +1,15 @@
 """Every option of every run, as frozen dataclasses: the schema that the command line shows."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from choreo.adaptation import AdaptationConfig
-from choreo.agent import AgentConfig
+from choreo.agent import AgentConfig, Start
 from choreo.envs.spaces import Obs
+from choreo.errors import UsageError
 from choreo.exploration import ExplorationConfig
 from choreo.imagination import ImaginationConfig
 from choreo.learning.modes import Mode
@@ -225,9 +226,13 @@ class FinetuneConfig(OnlineConfig):
     """Folder of the run. The same command again resumes it."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """Pre-trained run or snapshot whose model and skills are taken. [paper]"""
+    start: Start | None = None
+    """What begins: the pre-trained skills under a meta-controller; the explorer's actor, fine-tuned
+    by itself; a fresh policy on the pre-trained model; or scratch, the architecture of skills with
+    nothing pre-trained: with --from, the sizes, settings and scale of observations of that run.
+    None is skills. [paper: skills; the others are controls]"""
     from_scratch: bool = False
-    """Control: fresh weights, nothing pre-trained. With --from, the sizes, settings and scale of
-    observations of that run. [ours]"""
+    """The same as --start scratch. [ours]"""
     freeze_skills: bool = False
     """Train the selector alone and leave the skill policy as it is. [paper]"""
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
@@ -235,6 +240,20 @@ class FinetuneConfig(OnlineConfig):
     @property
     def command(self) -> str:
         return "finetune"
+
+    def resolved(self) -> "FinetuneConfig":
+        """The same with `start` and `from_scratch` in agreement; refuses what contradicts."""
+        if self.from_scratch and self.start not in (None, "scratch"):
+            raise UsageError(
+                f"--start {self.start} and --from-scratch contradict one another; give one of them"
+            )
+        start: Start = "scratch" if self.from_scratch else self.start or "skills"
+        if self.freeze_skills and start in ("explorer", "model"):
+            raise UsageError(
+                f"--freeze-skills with --start {start}: no skill acts or learns there; leave it "
+                "out, or give --start skills"
+            )
+        return replace(self, start=start, from_scratch=start == "scratch")
 
     def agent_config(self) -> AgentConfig:
         """What decides the networks."""
@@ -260,5 +279,5 @@ MAY_CHANGE = (
 )
 """Options that may differ when a run is resumed; every other one is refused by name."""
 
-LATER_OPTIONS = {"precision": "fp32"}
+LATER_OPTIONS = {"precision": "fp32", "skills.kind": "codebook", "exploration.neighbours": 12}
 """Options that older runs do not have, and what those did."""

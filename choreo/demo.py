@@ -16,10 +16,12 @@ from choreo.record import checkpoint
 from choreo.record.files import write_whole
 from choreo.record.progress import Stopwatch
 from choreo.replay import Replay
+from choreo.report import rules
+from choreo.report.provenance import provenance_of
 from choreo.report.skill_report import skill_report
 from choreo.training import finetune, pretrain
 from choreo.viz.plots import learning_curves, read_curve
-from choreo.viz.report import Picture, Section, Table, Tone, Verdict
+from choreo.viz.report import Picture, Section, Table, Verdict
 
 REPORT_EPISODES = 4  # of every skill
 EVALUATION_SEED = 1_000  # the same starts for all who are compared
@@ -115,6 +117,7 @@ def _measure(config: DemoConfig, watch: Stopwatch) -> DemoResult:
                 _replay(config),
                 more=[_task_section(config, returns)],
                 title="What Choreo learned without rewards",
+                about=provenance_of(folder / "pretrain", agent),
             )
     minutes = _all_minutes(folder / "minutes.json", watch)
     result = DemoResult(report, returns, folder / "report.html", minutes)
@@ -207,7 +210,7 @@ def _compare(config: DemoConfig, vector: VectorEnv) -> dict[str, Evaluation]:
 
 def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section:
     tuned, scratch = returns[SKILLS], returns[SCRATCH]
-    tone = _tone(tuned, scratch)
+    tone = rules.returns_tone(tuned, scratch)
     sentence = (
         f"After {config.finetune_frames:,} frames the meta-controller on pre-trained skills "
         f"reaches a mean return of {tuned.mean:.1f}, learning from scratch {scratch.mean:.1f}, "
@@ -230,14 +233,6 @@ def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section
             Table(("", "mean return", "95% interval", "episodes"), rows, strong=1),
         ],
     )
-
-
-def _tone(tuned: Evaluation, scratch: Evaluation) -> Tone:
-    """Good or bad where the intervals lie apart, else neither."""
-    own, control = tuned.interval95, scratch.interval95
-    if own is None or control is None:
-        return "neutral"
-    return "good" if own[0] > control[1] else "bad" if own[1] < control[0] else "neutral"
 
 
 def _interval(evaluation: Evaluation) -> str:

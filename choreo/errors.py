@@ -32,6 +32,8 @@ class CheckpointError(ChoreoError):
 class StorageError(ChoreoError):
     """Data could not be written, most often because the disk is full."""
 
+    exit_code = 74  # EX_IOERR: not the fault of the command, which can be given again
+
 
 class RendererUnavailable(ChoreoError):
     """No headless OpenGL back end can draw a frame on this machine."""

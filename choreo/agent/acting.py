@@ -1,7 +1,7 @@
 """Acting: the recurrent state between observations, and one step of it as a CUDA graph."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from choreo.agent import Agent
 
 PolicyName = Literal["explore", "skill", "task", "random"]
-"""Who acts: the explorer, one skill, the meta-controller, or uniformly random actions."""
+"""Who acts: the explorer, one skill, what was fine-tuned on a task, or uniformly random actions."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What an agent carries from step to step: model state and last action, N rows each."""
+    """What an agent carries from step to step: model state and last action, N rows each.
+
+    `choice` (N,) numbers the skills that led to the action where a meta-controller chose them; it
+    is there to be looked at, nothing depends on it.
+    """
 
     state: State
     action: Tensor
+    choice: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,9 @@ class Steps:
         chance = self.generator, Noise.of(flags)
         state = self.agent.observe(memory, observation, flags["is_first"], *chance)
         skill = flags.get("skill")
-        action = self.agent.decide(state, call.policy, skill, call.sample, *chance)
-        return Memory(state, action)
+        chosen = self.agent.choose(state, call.policy, skill, call.sample, *chance)
+        action = self.agent.decide(state, call.policy, chosen, call.sample, *chance)
+        return Memory(state, action, chosen if call.policy == "task" else None)
 
 
 class CapturedSteps(Steps):
@@ -84,7 +90,8 @@ class CapturedSteps(Steps):
         for mine, given in zip(static, (_by_name(memory), observation, flags), strict=True):
             fill(mine, given)
         replay()
-        return _memory({name: tensor.clone() for name, tensor in _by_name(after).items()})
+        own = _memory({name: tensor.clone() for name, tensor in _by_name(after).items()})
+        return own if after.choice is None else replace(own, choice=after.choice.clone())
 
     def _record(
         self,
@@ -222,6 +229,12 @@ class Session:
         own = low + (self.act(observation, **options).astype(np.float64) + 1) / 2 * (high - low)
         return np.clip(own, low, high).astype(np.float32)
 
+    @property
+    def choice(self) -> np.ndarray | None:
+        """The skills that the meta-controller chose at the last observation, (num,); else None."""
+        choice = self.memory.choice
+        return None if choice is None else choice.cpu().numpy()
+
     def act(
         self,
         observation: np.ndarray | Mapping[str, np.ndarray],
@@ -233,9 +246,10 @@ class Session:
         """Take in an observation and return the action: float32 in [-1, 1], (A,) or (num, A).
 
         Environments of `choreo.envs` take it as it is; a robot takes that of `act_in_units`. A
-        `skill` number runs that skill; without one the held skill runs, else the meta-controller
-        acts, or the explorer where there is none; `policy` names one of "explore", "skill", "task",
-        "random". Episodes begin at the first call, after `reset`, and where `is_first` (num,) says.
+        `skill` number runs that skill; without one the held skill runs, else the policy of the
+        task acts, or the explorer where there is none; `policy` names one of "explore", "skill",
+        "task", "random". Episodes begin at the first call, after `reset`, and where `is_first`
+        (num,) says.
 
         What is refused leaves the session as it was: EnvironmentMismatch for observations that do
         not fit, UsageError for a skill out of range, NotFinite for NaN or infinity in an
@@ -277,7 +291,7 @@ class Session:
         return self._steps
 
     def _default_policy(self) -> PolicyName:
-        return "task" if self.agent.controller is not None else "explore"
+        return "task" if self.agent.plays_task else "explore"
 
     def _skill_numbers(self, skill: int | np.ndarray) -> Tensor:
         given = np.asarray(skill, np.int64)

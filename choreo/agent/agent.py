@@ -30,6 +30,7 @@ __all__ = [
     "Parts",
     "PolicyName",
     "Session",
+    "Start",
     "adapt",
     "find_checkpoint",
     "load",
@@ -38,8 +39,13 @@ __all__ = [
     "restore_agent",
 ]
 
-Parts = Literal["pretraining", "offline", "adaptation"]
-"""What an agent holds beside model and skills: an explorer, nothing, or a meta-controller."""
+Parts = Literal["pretraining", "offline", "adaptation", "task"]
+"""What an agent holds beside model and skills: an explorer, nothing, a meta-controller, or one
+policy for the task."""
+
+Start = Literal["skills", "explorer", "model", "scratch"]
+"""What fine-tuning begins with: skills under a meta-controller, the explorer's actor, a fresh
+policy on the pre-trained model, or nothing pre-trained."""
 
 
 SAVED = {checkpoint.TENSORS, checkpoint.STATE}
@@ -75,7 +81,7 @@ class AgentConfig:
 
 
 class Agent(nn.Module):
-    """World model, skill space and skill policy, with an explorer or a meta-controller."""
+    """World model, skill space and skill policy, with an explorer or what plays a task."""
 
     def __init__(self, spec: EnvSpec, config: AgentConfig, parts: Parts, seed: int = 0) -> None:
         super().__init__()
@@ -91,13 +97,20 @@ class Agent(nn.Module):
         feat = self.world_model.feat_size
         self.skills = SkillSpace(config.model.deter, config.skills)
         self.skill_policy = ActorCritic(feat, codes, actions, config.imagination)
-        self.explorer, self.intrinsic, self.controller = None, None, None
+        self.explorer, self.intrinsic, self.controller, self.task_policy = None, None, None, None
         if parts == "pretraining":
             entropy = config.exploration.entropy
             self.explorer = ActorCritic(feat, 0, actions, config.imagination, entropy=entropy)
             self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
         elif parts == "adaptation":
             self.controller = MetaController(feat, codes, config.imagination, config.adaptation)
+        elif parts == "task":
+            self.task_policy = ActorCritic(feat, 0, actions, config.imagination)
+
+    @property
+    def plays_task(self) -> bool:
+        """Whether the agent was fine-tuned, so that the policy "task" can act."""
+        return self.controller is not None or self.task_policy is not None
 
     @property
     def num_skills(self) -> int:
@@ -151,8 +164,13 @@ class Agent(nn.Module):
             return self._uniform(feat, generator, noise) * 2 - 1
         if policy == "explore":
             distribution = _present(self.explorer, "explorer", self.parts).actor(feat)
+        elif policy == "task" and self.task_policy is not None:
+            distribution = self.task_policy.actor(feat)
         else:
-            code = self._code(feat, policy, skill, sample, generator, noise)
+            chosen = self.choose(state, policy, skill, sample, generator, noise)
+            if chosen is None:
+                raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
+            code = one_hot(chosen, self.num_skills)
             distribution = self.skill_policy.actor(condition(feat, code))
         if sample and noise is not None:
             return distribution.transform(noise.normal)
@@ -168,24 +186,27 @@ class Agent(nn.Module):
     def _explores_by_chance(self) -> bool:
         return self.intrinsic is not None and self.intrinsic.acts_randomly
 
-    def _code(
+    @torch.no_grad()
+    def choose(
         self,
-        feat: Tensor,
+        state: State,
         policy: PolicyName,
-        skill: Tensor | None,
-        sample: bool,
-        generator: torch.Generator | None,
-        noise: Noise | None,
-    ) -> Tensor:
-        if policy == "task":
-            selector = _present(self.controller, "meta-controller", self.parts).selector
-            choice = selector.actor(feat)
-            if sample and noise is not None:
-                return choice.transform(noise.choice)
-            return choice.sample(generator) if sample else choice.mode()
-        if skill is None:
-            raise UsageError("acting with a skill needs its number: pass skill=0, 1, ...")
-        return one_hot(skill, self.num_skills)
+        skill: Tensor | None = None,
+        sample: bool = False,
+        generator: torch.Generator | None = None,
+        noise: Noise | None = None,
+    ) -> Tensor | None:
+        """Skills (N,) that `decide` acts with: those given, else the meta-controller's choice.
+
+        None where no skill acts, as with a single policy for the task.
+        """
+        if skill is not None or policy != "task" or self.task_policy is not None:
+            return skill
+        selector = _present(self.controller, "meta-controller", self.parts).selector
+        choice = selector.actor(state.feat)
+        if sample and noise is not None:
+            return choice.transform(noise.choice).argmax(-1)
+        return (choice.sample(generator) if sample else choice.mode()).argmax(-1)
 
     def session(self, num: int | None = None, seed: int = 0) -> Session:
         """Start acting: in one environment, or in `num` at once. See `Session`."""
@@ -285,12 +306,13 @@ def load_agent_tensors(agent: Agent, tensors: Mapping[str, Tensor]) -> None:
         raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
 
 
-def adapt(agent: Agent, config: AgentConfig, seed: int) -> Agent:
+def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills") -> Agent:
     """An agent for fine-tuning: world model, skill space and skill policy of a pre-trained one.
 
-    Reward head, critics and meta-controller begin anew (paper section 3.3). Model and skill
-    settings and all sizes come from the pre-trained agent, other imagination and adaptation
-    settings from `config`.
+    Reward head, critics and meta-controller begin anew (paper section 3.3); from "explorer" and
+    "model" there is one policy for the task instead, the explorer's or a fresh one. Model and
+    skill settings and all sizes come from the pre-trained agent, other imagination and adaptation
+    settings from `config`. Raises UsageError for "explorer" where none was trained.
     """
     old = agent.config
     sized = replace(
@@ -301,10 +323,24 @@ def adapt(agent: Agent, config: AgentConfig, seed: int) -> Agent:
             config.imagination, layers=old.imagination.layers, units=old.imagination.units
         ),
     )
-    fresh = Agent(agent.spec, sized, "adaptation", seed).to(agent.device)
+    parts: Parts = "adaptation" if start == "skills" else "task"
+    fresh = Agent(agent.spec, sized, parts, seed).to(agent.device)
     for name in ("standardizer", "encoder", "rssm", "decoder"):
         source = getattr(agent.world_model, name).state_dict()
         getattr(fresh.world_model, name).load_state_dict(source)
     fresh.skills.load_state_dict(agent.skills.state_dict())
     fresh.skill_policy.actor.load_state_dict(agent.skill_policy.actor.state_dict())
+    if start == "explorer":
+        assert fresh.task_policy is not None
+        fresh.task_policy.actor.load_state_dict(_trained_explorer(agent).actor.state_dict())
     return fresh
+
+
+def _trained_explorer(agent: Agent) -> ActorCritic:
+    if agent.explorer is not None and not agent._explores_by_chance():
+        return agent.explorer
+    why = "explored by random actions" if agent.explorer else f"comes from {agent.parts}"
+    raise UsageError(
+        f"there is no trained explorer to start from: this agent {why}. Give --start skills or "
+        "--start model, or a run of `choreo pretrain` with an exploration bonus"
+    )

@@ -7,6 +7,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from choreo.cli.measure import printed_table
 from choreo.demo import DemoConfig, DemoResult, run_demo
 from choreo.report.verdicts import headline_table
 from choreo.runtime import keep_memory
@@ -32,11 +33,7 @@ def demo(arguments: list[str]) -> None:
 
 
 def _skill_table(result: DemoResult) -> Table:
-    source = headline_table(result.report)
-    table = Table(*source.columns, title="Skills learned without rewards")
-    for row in source.rows:
-        table.add_row(*row)
-    return table
+    return printed_table(headline_table(result.report), "Skills learned without rewards")
 
 
 def _task_table(result: DemoResult) -> Table:

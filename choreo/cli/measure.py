@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,17 +17,31 @@ from choreo.data import open_dataset
 from choreo.data.card import CARD
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
+from choreo.evaluation.choices import Choices
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
 from choreo.record import RunFolder
+from choreo.record.progress import Stages
 from choreo.replay import Replay
 from choreo.report.data_report import data_report
+from choreo.report.each_skill import each_skill_table
+from choreo.report.provenance import Provenance, provenance_of, report_folder, run_folder_of
 from choreo.report.skill_report import skill_report
-from choreo.report.verdicts import codebook_verdict, headline_table, model_verdict
+from choreo.report.verdicts import (
+    choice_verdict,
+    codebook_verdict,
+    headline_table,
+    model_verdicts,
+    percent,
+)
 from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
+from choreo.viz import Table as PageTable
+from choreo.viz import Tone
 from choreo.viz.film import encode_video
 
 VIDEO_FRAMES = 250  # frames of a video at most
+TIMELINE = 40  # columns of the line that shows when a skill was chosen [ours]
+MARKS = "·░▒▓█"  # from never to always
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +57,8 @@ class MeasureOptions:
     seed: int = 0
     """Seed of the episodes: equal seeds meet equal starts."""
     threads: int = 0
-    """CPU threads; 0 is one per core."""
+    """CPU threads; 0 is one, as acting on a CPU gains nothing from more, and from pixels one per
+    core."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks live."""
     json: bool = False
@@ -49,9 +66,10 @@ class MeasureOptions:
 
     def agent(self) -> Agent:
         """The agent of the run, on the device."""
-        set_threads(self.threads)
         keep_memory()
-        return load(self.run, str(choose_device(self.device)))
+        agent = load(self.run, str(choose_device(self.device)))
+        set_threads(self.threads or (0 if agent.spec.images else 1))
+        return agent
 
     def vector(self, agent: Agent, num: int) -> VectorEnv:
         """`num` environments that fit the agent."""
@@ -63,7 +81,7 @@ class EvaluateOptions(MeasureOptions):
     """Returns per episode of a policy, with mean and 95% interval."""
 
     policy: Literal["task", "skill", "explore", "random"] | None = None
-    """Who acts: the meta-controller, skills, the explorer, or chance; None is the meta-controller
+    """Who acts: the policy of the task, skills, the explorer, or chance; None is the task's policy
     of a fine-tuned agent, and all skills of a pre-trained one."""
     skill: int | None = None
     """Evaluate this skill alone."""
@@ -80,11 +98,14 @@ class SkillsOptions(MeasureOptions):
     """Report on what the skills are, next to random actions and the untrained agent."""
 
     out: Path | None = None
-    """Folder of report.html and skills.json; None is skills/ in the run folder."""
+    """Folder of report.html and skills.json; None is skills/ in the run folder, and for a snapshot
+    skills/ and its name."""
     episodes: int = 4
     """Episodes of every skill."""
     steps: int | None = None
     """Agent steps of every episode; None is 250, and from pixels as many as make 250 frames."""
+    pictures: bool = True
+    """Draw the simulator: films of all skills. Without, the report is done sooner."""
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -101,7 +122,10 @@ def evaluate(arguments: list[str]) -> None:
     if options.json:
         print(json.dumps(result.to_json()))
     else:
-        Console(file=sys.stdout).print(_evaluation_table(result))
+        console = Console(file=sys.stdout)
+        console.print(_evaluation_table(result))
+        if result.choices is not None:
+            console.print(_choice_table(result.choices))
     if options.video is not None:
         _film(options, agent, policy, skills)
 
@@ -110,11 +134,12 @@ def skills(arguments: list[str]) -> None:
     """`choreo skills RUN`."""
     options = tyro.cli(SkillsOptions, args=arguments, prog="choreo skills")
     agent = options.agent()
-    folder = options.out or _folder_of(options.run) / "skills"
+    folder = options.out or report_folder(options.run)
+    about = provenance_of(options.run, agent)
     if options.env is None and knows_no_environment(agent):
-        _report_on_data(options, agent, folder)
+        _report_on_data(options, agent, folder, about)
         return
-    with options.vector(agent, min(agent.num_skills, 16)) as vector:
+    with options.vector(agent, min(agent.num_skills, 16)) as vector, Stages() as tell:
         report = skill_report(
             agent,
             vector,
@@ -123,19 +148,20 @@ def skills(arguments: list[str]) -> None:
             options.steps,
             options.seed,
             replay_of(options.run),
+            about=about,
+            pictures=options.pictures,
+            tell=tell,
         )
     if options.json:
-        print(json.dumps(report.to_json()))
+        print(json.dumps({"about": about.to_json(), **report.to_json()}))
         return
-    source = headline_table(report)
-    table = Table(*source.columns, caption=source.note)
-    for row in source.rows:
-        table.add_row(*row)
-    Console(file=sys.stdout).print(table)
+    console = Console(file=sys.stdout)
+    console.print(printed_table(headline_table(report)))
+    console.print(printed_table(each_skill_table(report), "Skill by skill"))
     print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
 
 
-def _report_on_data(options: SkillsOptions, agent: Agent, folder: Path) -> None:
+def _report_on_data(options: SkillsOptions, agent: Agent, folder: Path, about: Provenance) -> None:
     """The figures that recorded data alone can tell."""
     replay = replay_of(options.run)
     if replay is None:
@@ -143,16 +169,32 @@ def _report_on_data(options: SkillsOptions, agent: Agent, folder: Path) -> None:
             f"{options.run} is a snapshot without its data, and knows no environment: give the run "
             "folder, or an environment with --env"
         )
-    report = data_report(agent, replay, folder, options.seed)
+    report = data_report(agent, replay, folder, options.seed, about)
     if options.json:
-        print(json.dumps(report.to_json()))
+        print(json.dumps({"about": about.to_json(), **report.to_json()}))
         return
     for verdict in (
-        model_verdict(report.model_error),
+        *model_verdicts(report.model_error),
         codebook_verdict(report.code_use, "the data", report.resampled),
     ):
         print(verdict.sentence)
     print(f"{folder / 'report.html'}\n{folder / 'skills.json'}")
+
+
+COLOURS: dict[Tone, str] = {"good": "green", "neutral": "yellow", "bad": "red"}
+
+
+def printed_table(source: PageTable, title: str | None = None) -> Table:
+    """A table of a page for the terminal."""
+    look = box.SIMPLE_HEAD if source.sortable else box.HEAVY_HEAD  # many columns: fewer lines
+    table = Table(*source.columns, title=title, caption=source.note, box=look, pad_edge=False)
+    for number, row in enumerate(source.rows):
+        colour = COLOURS[source.tones[number]] if source.tones else ""
+        last = f"[{colour}]{row[-1]}[/{colour}]" if colour else row[-1]
+        table.add_row(*row[:-1], last, end_section=number == len(source.rows) - 1)
+    for row in source.totals:
+        table.add_row(*row)
+    return table
 
 
 def _check_episodes(episodes: int) -> None:
@@ -162,7 +204,7 @@ def _check_episodes(episodes: int) -> None:
 
 def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[str, Any]]:
     """Environment id and options: those of the run, unless another environment is named."""
-    folder = _folder_of(run)
+    folder = run_folder_of(run)
     options = agent.spec.make_options()
     if (folder / "config.json").exists():
         options["time_limit"] = RunFolder(folder).config()["training"].get("time_limit")
@@ -200,7 +242,7 @@ def fitting_vector(
 
 def replay_of(run: Path) -> Replay | None:
     """The experience of a run as of its checkpoint, or None for a snapshot without one."""
-    folder, state = _folder_of(run), load_state(run)
+    folder, state = run_folder_of(run), load_state(run)
     config = RunFolder(folder).config() if (folder / "config.json").exists() else {}
     if config.get("command") == "offline":  # whose data are the same at any time
         imported = folder / "data" / CARD
@@ -208,12 +250,6 @@ def replay_of(run: Path) -> Replay | None:
     if "replay" not in state or not (folder / "replay").is_dir():
         return None
     return Replay.open(folder / "replay", state["replay"])
-
-
-def _folder_of(run: Path) -> Path:
-    """The run folder that a run, checkpoint or snapshot path lies in."""
-    run = Path(run).resolve()
-    return next((p for p in (run, *run.parents[:2]) if (p / "config.json").exists()), run)
 
 
 def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] | None]:
@@ -229,7 +265,7 @@ def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] 
                 f"{agent.num_skills - 1}"
             )
         return "skill", [options.skill]
-    default = "task" if agent.controller is not None else "skill"
+    default = "task" if agent.plays_task else "skill"
     policy: PolicyName = options.policy or default
     return policy, list(range(agent.num_skills)) if policy == "skill" else None
 
@@ -254,6 +290,22 @@ def _film(
         options.video.write_bytes(encode_video(frames, fps=min(50.0, max(1.0, 1 / step))))
     except OSError as error:
         raise StorageError(f"{options.video} could not be written: {error.strerror}") from error
+
+
+def _choice_table(choices: Choices) -> Table:
+    """Which skills the meta-controller chose: how often, and when in the first episode."""
+    sentence = choice_verdict(choices).sentence
+    table = Table("skill", "share of the steps", "first episode, start to end", caption=sentence)
+    for skill in choices.most_used:
+        line = "".join(_mark(part == skill) for part in np.array_split(choices.chosen[0], TIMELINE))
+        table.add_row(str(skill), percent(float(choices.share[skill])), line)
+    return table
+
+
+def _mark(chosen: np.ndarray) -> str:
+    """How much of a stretch of an episode was this skill's."""
+    share = chosen.mean() if chosen.size else 0.0
+    return MARKS[int(np.ceil(share * (len(MARKS) - 1)))]
 
 
 def _evaluation_table(result: Evaluation) -> Table:

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from choreo.agent import Agent
-from choreo.cli.measure import MeasureOptions, fitting_vector
-from choreo.envs import goal_sets
+from choreo.cli.measure import MeasureOptions, fitting_vector, printed_table
+from choreo.envs import VectorEnv, goal_sets
 from choreo.errors import UsageError
+from choreo.evaluation.goal import GoalReport, measure_goal
 from choreo.evaluation.imagined import HORIZON, Choose, Reward, best_skill, skill_of_goal
 from choreo.evaluation.zero_shot import (
     EPISODES,
@@ -28,6 +29,9 @@ from choreo.evaluation.zero_shot import (
     zero_shot,
     zero_shot_controls,
 )
+from choreo.record.progress import Stages
+from choreo.report.goal_page import goal_table, goal_verdict, write_goal
+from choreo.report.provenance import provenance_of, report_folder
 
 TITLES = {
     "trained": "trained",
@@ -61,7 +65,10 @@ class ZeroshotOptions(MeasureOptions):
     """For --reward: agent steps for which every skill is imagined. [ours]"""
     goal_image: Path | None = None
     """For --choose imagined, of an agent that sees one picture: PNG of the goal; the skill of the
-    nearest code acts."""
+    nearest code acts. How near each skill comes is measured too."""
+    out: Path | None = None
+    """For --goal-image: folder of goal.html and goal.json, with a film; None is goal/ beside the
+    report of the run."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +123,51 @@ def zeroshot(arguments: list[str]) -> None:
         results = {"trained": zero_shot(agent, vector, options.seed, trial, "skill", chooser)}
         if options.controls:
             results |= zero_shot_controls(agent, vector, options.seed, trial, chooser)
+        reached = _look_for_goal(options, agent, vector)
     if options.json:
-        print(json.dumps(_to_json(results, goals)))
+        print(json.dumps(_to_json(results, goals, reached)))
         return
     console = Console(file=sys.stdout)
+    if reached is not None:
+        console.print(printed_table(goal_table(reached), "How near each skill comes"))
+        print(goal_verdict(reached).sentence)
+        print(_goal_folder(options) / "goal.html")
     if goals is not None:
         console.print(_goal_table(results, goals))
     console.print(_table(results))
+    for sentence in _cautions(options, results):
+        print(sentence)
+
+
+def _look_for_goal(options: ZeroshotOptions, agent: Agent, vector: VectorEnv) -> GoalReport | None:
+    """How near each skill comes to the goal image, with a page; None without one."""
+    if options.goal_image is None:
+        return None
+    image = _read_image(options.goal_image, agent)
+    with Stages() as tell:
+        found = measure_goal(agent, vector, image, options.seed, options.time_limit, tell)
+    about = provenance_of(options.run, agent)
+    write_goal(found, image, agent, vector, _goal_folder(options), options.seed, about)
+    return found
+
+
+def _goal_folder(options: ZeroshotOptions) -> Path:
+    return options.out or report_folder(options.run) / "goal"
+
+
+def _cautions(options: ZeroshotOptions, results: dict[str, ZeroShot]) -> list[str]:
+    """What `found` does not mean here."""
+    said = []
+    if options.goal_image is not None:
+        said.append("found: by the environment's own reward, which knows nothing of the picture")
+    judge = results.get("random", results["trained"])
+    if judge.dense:
+        who = "random actions" if "random" in results else "the skills"
+        said.append(
+            f"The reward is dense ({judge.rewarded_steps:.0%} of the steps of {who} are rewarded), "
+            "so `found` says nothing here; `choreo evaluate` shows returns"
+        )
+    return said
 
 
 def _check(options: ZeroshotOptions) -> list[int] | None:
@@ -203,9 +248,10 @@ def _find_reward(name: str) -> Callable[..., np.ndarray]:
     try:
         function = getattr(importlib.import_module(module_name), function_name)
         inspect.signature(function)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever a user's module raises while it is imported
         raise UsageError(
-            f"--reward {name} is no function that can be called ({error}); write module:function, "
+            f"--reward {name} is no function that can be called ({type(error).__name__}: {error}); "
+            "write module:function, "
             "such as choreo.envs.goal_sets:fingers_to_goal"
         ) from error
     return function
@@ -231,8 +277,13 @@ def _read_image(path: Path, agent: Agent) -> dict[str, np.ndarray]:
     return {next(iter(spec.images)): np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))}
 
 
-def _to_json(results: dict[str, ZeroShot], goals: Goals | None) -> dict[str, Any]:
+def _to_json(
+    results: dict[str, ZeroShot], goals: Goals | None, reached: GoalReport | None
+) -> dict[str, Any]:
     data = results["trained"].to_json()
+    data["dense_reward"] = results.get("random", results["trained"]).dense
+    if reached is not None:
+        data["goal"] = reached.to_json()
     if len(results) > 1:
         others = {name: result for name, result in results.items() if name != "trained"}
         data["controls"] = {name: result.to_json() for name, result in others.items()}

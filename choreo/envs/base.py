@@ -1,6 +1,7 @@
 """The one interface that every environment has."""
 
 import abc
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,10 @@ class Environment(abc.ABC):
     @abc.abstractmethod
     def coordinates(self) -> np.ndarray:
         """Return the values (C,) float64 that `spec.coordinates` names."""
+
+    def joints_at_limits(self) -> float:
+        """Return the share of limited joints within 1% of a limit or beyond; NaN if not known."""
+        return math.nan
 
     @abc.abstractmethod
     def render(self, height: int, width: int) -> np.ndarray:

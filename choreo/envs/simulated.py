@@ -74,6 +74,9 @@ class SimulatedEnvironment(Environment):
     def coordinates(self) -> np.ndarray:
         return self.simulator.coordinates()
 
+    def joints_at_limits(self) -> float:
+        return self.simulator.joints_at_limits()
+
     def render(self, height: int, width: int) -> np.ndarray:
         with self._foreign("while it was drawn"):
             return np.ascontiguousarray(self.simulator.render(height, width))

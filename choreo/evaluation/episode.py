@@ -16,7 +16,9 @@ class Episode:
     (T + 1, 256) uint8; images: the raw images of the observations that `image_steps` (n,) numbers,
     each (n, C, H, W) uint8, the others were let go. actions (T, A), the one of index t taken at
     observation t; rewards (T,), received on arrival; coordinates (T + 1, C), the environment's
-    named ones; codes (T + 1,), the nearest code of the posterior h; distances (T + 1,), of h to the
+    named ones; joints_at_limits (T + 1,), share of the limited joints at a limit, NaN where the
+    simulator does not know; choices (T,), the skills that a meta-controller chose, empty without
+    one; codes (T + 1,), the nearest code of the posterior h; distances (T + 1,), of h to the
     decoded code of the commanded skill, empty without one. `skill` is the (first) commanded one,
     `start` numbers the start of the episode: equal numbers began alike. `ended` is False where the
     episode was cut at a number of steps. `frames` are pictures (H, W, 3), every few steps.
@@ -35,6 +37,8 @@ class Episode:
     images: dict[str, np.ndarray] = field(default_factory=dict)
     image_steps: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     distances: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    joints_at_limits: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    choices: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def return_(self) -> float:
@@ -60,6 +64,8 @@ class Episode:
             coordinates=self.coordinates[: steps + 1],
             codes=self.codes[: steps + 1],
             distances=self.distances[: steps + 1],
+            joints_at_limits=self.joints_at_limits[: steps + 1],
+            choices=self.choices[:steps],
             ended=False,
         )
 

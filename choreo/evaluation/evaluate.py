@@ -8,6 +8,7 @@ import numpy as np
 
 from choreo.agent import Agent, PolicyName
 from choreo.envs import VectorEnv
+from choreo.evaluation.choices import Choices, measure_choices
 from choreo.evaluation.rollouts import Episode, run_episodes
 from choreo.evaluation.scores import Interval, mean_interval
 
@@ -22,6 +23,12 @@ class Evaluation:
     policy: PolicyName
     episodes: list[Episode]
     action_repeat: int
+    num_skills: int = 0
+
+    @property
+    def choices(self) -> Choices | None:
+        """What the meta-controller chose; None for other policies."""
+        return measure_choices(self.episodes, self.num_skills)
 
     @property
     def returns(self) -> list[float]:
@@ -56,16 +63,21 @@ class Evaluation:
     def of_skill(self, skill: int) -> "Evaluation":
         """The part of it that one skill played."""
         own = [episode for episode in self.episodes if episode.skill == skill]
-        return Evaluation(self.policy, own, self.action_repeat)
+        return Evaluation(self.policy, own, self.action_repeat, self.num_skills)
 
     def skills(self) -> list[int]:
         """Numbers of the skills that played; none for other policies."""
         return sorted({e.skill for e in self.episodes if e.skill is not None})
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; with several skills, the same of every skill under `per_skill`."""
+        """Plain values; with several skills, the same of every skill under `per_skill`.
+
+        Where a meta-controller acted, `choices` has which skill it chose over time.
+        """
         data = {"policy": self.policy, **self._summary()}
         skills = self.skills()
+        if self.choices is not None:
+            data["choices"] = self.choices.to_json()
         if len(skills) == 1:
             data["skill"] = skills[0]
         elif skills:
@@ -118,4 +130,4 @@ def evaluate(
         frames_every=frames_every,
         starts=starts,
     )
-    return Evaluation(policy, played, vector.spec.action_repeat)
+    return Evaluation(policy, played, vector.spec.action_repeat, agent.num_skills)

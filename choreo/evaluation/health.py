@@ -5,24 +5,29 @@ from typing import Any
 
 import numpy as np
 
-from choreo.agent import Agent, PolicyName
-from choreo.envs import EnvSpec, VectorEnv
+from choreo.agent import Agent
+from choreo.envs import VectorEnv
 from choreo.envs.spaces import Obs
 from choreo.errors import UsageError
+from choreo.evaluation.choices import Choices, measure_choices
 from choreo.evaluation.codes import SKIPPED, CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
+from choreo.evaluation.conditions import play_conditions, usual_steps
 from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.coverage import Coverage, Projection, make_projection, measure_coverage
-from choreo.evaluation.episode import Episode, KeepImages
+from choreo.evaluation.episode import Episode
 from choreo.evaluation.model_error import ModelError, measure_model_error, measure_spread
 from choreo.evaluation.pictures import measure_code_match
 from choreo.evaluation.predictability import Predictability, measure_predictability
 from choreo.evaluation.rollouts import run_episodes
-from choreo.evaluation.windows import keep_windows
+from choreo.evaluation.safety import Safety, measure_safety
+from choreo.evaluation.switching import MOST, Switching, measure_switching, skills_to_switch
 from choreo.record import derive_seed
+from choreo.record.progress import Tell, silent
 from choreo.replay import Replay
 
-CONDITIONS = ("trained", "untrained", "random")
-"""The agent, the same agent with fresh weights, and uniformly random actions."""
+TASK_EPISODES = 4  # of the meta-controller, where there is one [ours]
+TASK_STEPS = 1000  # of each, in an environment without time limit [ours]
+SWITCHED_FROM_PIXELS = 8  # skills in the matrix of switches where every step is drawn [ours]
 
 TOLD_FROM: dict[Obs, str] = {
     "states": "the observed vectors",
@@ -86,11 +91,20 @@ class SkillReport:
     model_error_random: ModelError | None
     code_match: dict[str, float | None]
     """Share of the skills that end at what their decoded code looks like; None without images."""
+    safety: Safety
+    switching: Switching
+    task_episodes: list[Episode]
+    """Episodes of the meta-controller, none where the agent has none."""
 
     @property
     def chance(self) -> float:
         """What guessing one of K skills gives."""
         return 1 / self.settings.skills
+
+    @property
+    def choices(self) -> Choices | None:
+        """What the meta-controller chose."""
+        return measure_choices(self.task_episodes, self.settings.skills)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `skills.json` holds them."""
@@ -101,6 +115,9 @@ class SkillReport:
             "codebook": self._codebook(),
             "model_error": self._model_error(),
             **self._decoded_codes(),
+            "switching": {**self.switching.to_json(), "chance": self.chance},
+            "safety": self.safety.to_json(),
+            "meta_controller": None if self.choices is None else self.choices.to_json(),
             "settings": self.settings.to_json(),
         }
 
@@ -154,6 +171,7 @@ def measure_health(
     seed: int = 0,
     replay: Replay | None = None,
     sample: bool = False,
+    tell: Tell = silent,
 ) -> SkillReport:
     """Play every skill, the untrained agent's skills and random actions, and compare them.
 
@@ -169,6 +187,7 @@ def measure_health(
         seed: decides starts and all other chance.
         replay: the run's experience, over which the use of the codes is counted.
         sample: draw the skills' actions instead of taking the policies' means.
+        tell: told what is being done and how far it is.
 
     Raises:
         UsageError: too few episodes or steps.
@@ -177,16 +196,9 @@ def measure_health(
     steps = usual_steps(vector.spec) if steps is None else steps
     _check(agent, vector, episodes_per_skill, steps)
     untrained = untrained_agent(agent, seed)
-    actors: dict[str, tuple[Agent, PolicyName]] = {
-        "trained": (agent, "skill"),
-        "untrained": (untrained, "skill"),
-        "random": (agent, "random"),
-    }
-    keep = keep_windows(agent.num_skills, episodes_per_skill) if agent.spec.images else None
-    episodes = {
-        name: play_skills(actor, vector, policy, episodes_per_skill, steps, seed, sample, keep)
-        for name, (actor, policy) in actors.items()
-    }
+    episodes = play_conditions(
+        agent, untrained, vector, episodes_per_skill, steps, seed, sample, tell
+    )
     total = agent.num_skills * episodes_per_skill * steps
     spec = vector.spec
     settings = Settings(
@@ -200,78 +212,32 @@ def measure_health(
         sample,
         _seen(agent),
     )
-    return _measure(agent, untrained, episodes, settings, spec.coordinates, replay)
-
-
-def usual_steps(spec: EnvSpec) -> int:
-    """Steps of an episode of the report: 250, or with images, which take long to draw, 250 frames.
-
-    Never fewer than 100, so that enough are left of what the hit rate skips. Source: ours.
-    """
-    return max(100, 250 // spec.action_repeat) if spec.images else 250
-
-
-def play_skills(
-    agent: Agent,
-    vector: VectorEnv,
-    policy: PolicyName,
-    episodes_per_skill: int,
-    steps: int,
-    seed: int,
-    sample: bool = False,
-    keep_images: KeepImages | None = None,
-) -> list[Episode]:
-    """Episodes of every skill from the same starts, exactly `episodes_per_skill x steps` of each.
-
-    Episodes that end before are followed by others from further starts. `keep_images` says which
-    images are kept, see `run_episodes`.
-    """
-    left = np.full(agent.num_skills, episodes_per_skill * steps)
-    start, rounds, kept = 0, episodes_per_skill, []
-    while left.any():
-        skills = np.flatnonzero(left).tolist() * rounds
-        starts = np.repeat(np.arange(start, start + rounds), len(skills) // rounds).tolist()
-        played = run_episodes(
-            agent,
-            vector,
-            policy,
-            episodes=len(skills),
-            seed=seed,
-            skills=skills,
-            sample=sample,
-            steps=steps,
-            starts=starts,
-            keep_images=keep_images,
-        )
-        for episode, skill in zip(played, skills):
-            if left[skill] > 0:
-                kept.append(episode.cut(int(left[skill])))
-                left[skill] -= kept[-1].length
-        start, rounds = start + rounds, 1
-    return kept
+    return _measure(agent, untrained, vector, episodes, settings, replay, tell)
 
 
 def _measure(
     agent: Agent,
     untrained: Agent,
+    vector: VectorEnv,
     episodes: dict[str, list[Episode]],
     settings: Settings,
-    names: tuple[str, ...],
     replay: Replay | None,
+    tell: Tell,
 ) -> SkillReport:
-    skills, seed = settings.skills, derive_seed(settings.seed, "health")
+    skills, seed, spec = settings.skills, derive_seed(settings.seed, "health"), vector.spec
     every = [episode for group in episodes.values() for episode in group]
-    projection = make_projection(names, every)
+    projection = make_projection(spec.coordinates, every)
     spread = measure_spread(every)
     models = {"trained": agent, "untrained": untrained}
+    hits = {name: hit_matrix(group, skills) for name, group in episodes.items()}
     return SkillReport(
         settings=settings,
         episodes=episodes,
         projection=projection,
         coverage=measure_coverage(episodes, projection, skills),
         hit_rate={name: hit_rate(group) for name, group in episodes.items()},
-        hits={name: hit_matrix(group, skills) for name, group in episodes.items()},
-        predictability={n: measure_predictability(g, skills) for n, g in episodes.items()},
+        hits=hits,
+        predictability=_tell_skills_apart(episodes, skills, tell),
         code_use={name: rollout_use(group, skills) for name, group in episodes.items()},
         replay_code_use=None if replay is None else replay_use(agent, replay, seed),
         resampled=int(agent.skills.resampled),
@@ -281,6 +247,46 @@ def _measure(
             name: measure_code_match(untrained if name == "untrained" else agent, group)
             for name, group in episodes.items()
         },
+        safety=measure_safety(episodes, skills, spec.coordinates, spec.episode_steps),
+        switching=_switch(agent, vector, hits["trained"], settings, tell),
+        task_episodes=_play_task(agent, vector, settings, tell),
+    )
+
+
+def _tell_skills_apart(
+    episodes: dict[str, list[Episode]], skills: int, tell: Tell
+) -> dict[str, Predictability]:
+    measured = {}
+    for name, group in episodes.items():
+        tell("telling skills apart", len(measured), len(episodes))
+        measured[name] = measure_predictability(group, skills)
+    tell("telling skills apart", len(measured), len(episodes))
+    return measured
+
+
+def _switch(
+    agent: Agent, vector: VectorEnv, hits: np.ndarray, settings: Settings, tell: Tell
+) -> Switching:
+    most = SWITCHED_FROM_PIXELS if agent.spec.images else MOST
+    chosen = skills_to_switch(hits, most)
+    return measure_switching(agent, vector, chosen, settings.seed, settings.sampled_actions, tell)
+
+
+def _play_task(agent: Agent, vector: VectorEnv, settings: Settings, tell: Tell) -> list[Episode]:
+    """Episodes in which the meta-controller chooses; none without one."""
+    if agent.controller is None:
+        return []
+    steps = vector.spec.episode_steps or TASK_STEPS
+    total = TASK_EPISODES * steps
+    return run_episodes(
+        agent,
+        vector,
+        "task",
+        TASK_EPISODES,
+        settings.seed,
+        sample=settings.sampled_actions,
+        steps=steps,
+        tell=lambda taken: tell("playing the meta-controller", min(taken, total), total),
     )
 
 

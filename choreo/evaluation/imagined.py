@@ -1,7 +1,9 @@
 """Choosing a skill without trying it: the model imagines all of them, or looks at a goal. Ours."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from choreo.agent import Agent, Memory, RowStreams
 from choreo.envs import StepBatch, VectorEnv
-from choreo.errors import UsageError
+from choreo.errors import ChoreoError, UsageError
 from choreo.evaluation.rollouts import acting_seed
 from choreo.record import derive_seed, episode_seed
 from choreo.world_model import State
@@ -55,7 +57,7 @@ def score_skills(
     for _ in range(horizon):
         action = agent.decide(state, "skill", skills, sample=True, generator=generator)
         state = agent.world_model.rssm.imagine_step(state, action, generator)
-        total += _checked(reward(decode(agent, state)), agent.num_skills)
+        total += _rewards_of(reward, decode(agent, state), agent.num_skills)
     return total / horizon
 
 
@@ -75,11 +77,18 @@ def best_skill(
     return choose
 
 
-@torch.no_grad()
 def skill_of_goal(
     agent: Agent, observation: Mapping[str, np.ndarray], seed: int = 0, steps: int = GOAL_STEPS
 ) -> int:
-    """Number of the code nearest to h after looking at a goal, a raw observation of every key.
+    """Number of the code nearest to h after looking at a goal, see `goal_state`."""
+    return int(agent.skills.nearest_code(goal_state(agent, observation, seed, steps).deter))
+
+
+@torch.no_grad()
+def goal_state(
+    agent: Agent, observation: Mapping[str, np.ndarray], seed: int = 0, steps: int = GOAL_STEPS
+) -> State:
+    """Model state (one row) after looking at a goal, a raw observation of every key.
 
     The goal is shown `steps` times with zero actions, as if the agent stood still there: after a
     single observation h does not depend on it yet.
@@ -93,7 +102,7 @@ def skill_of_goal(
     for _ in range(max(steps, 2)):
         state = agent.observe(memory, shown, first, generator)
         memory, first = Memory(state, torch.zeros_like(memory.action)), torch.zeros_like(first)
-    return int(agent.skills.nearest_code(memory.state.deter))
+    return memory.state
 
 
 @torch.no_grad()
@@ -207,8 +216,28 @@ def _to_image(mean: Tensor) -> np.ndarray:
     return ((mean + 0.5) * 255).round().clamp(0, 255).byte().cpu().numpy()
 
 
+def _rewards_of(reward: Reward, seen: dict[str, np.ndarray], count: int) -> np.ndarray:
+    """Call a function that a user wrote; whatever it raises becomes a sentence."""
+    try:
+        given = np.asarray(reward(seen), np.float64)
+    except ChoreoError:
+        raise
+    except Exception as error:
+        shown = ", ".join(f"{key!r} {array.dtype}{array.shape}" for key, array in seen.items())
+        raise UsageError(
+            f"the reward function failed: {type(error).__name__}: {error} ({_where(error)}). It "
+            f"was given a dict of decoded observations ({shown}); wanted {count} numbers"
+        ) from error
+    return _checked(given, count)
+
+
+def _where(error: Exception) -> str:
+    """File and line of the innermost call."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
 def _checked(rewards: np.ndarray, count: int) -> np.ndarray:
-    rewards = np.asarray(rewards, np.float64)
     if rewards.shape != (count,) or not np.isfinite(rewards).all():
         raise UsageError(
             f"the reward function returned an array of shape {rewards.shape}; wanted one finite "

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from choreo.errors import UsageError
 from choreo.evaluation.episode import Episode
@@ -63,7 +64,8 @@ def _predict(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, samples: int) -> 
     if len(np.unique(y[rows])) == 1:
         return np.full(len(x_test), y[0])
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
-    with warnings.catch_warnings():
+    # The products are so small that further threads would spend a hundred times as long waiting.
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are near enough
         classifier.fit(x[rows], y[rows])
     return classifier.predict(x_test)

@@ -1,7 +1,7 @@
 """Episodes of one policy, played for looking at and not for training."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,8 @@ def run_episodes(
     frame_size: tuple[int, int] = FRAME_SIZE,
     goals: Sequence[np.ndarray] | None = None,
     keep_images: KeepImages | None = None,
+    tell: Callable[[int], None] | None = None,
+    towards: torch.Tensor | None = None,
 ) -> list[Episode]:
     """Play `episodes` episodes, `vector.num` at once, and return them in order.
 
@@ -59,6 +61,9 @@ def run_episodes(
         goals: the goal of each episode, for environments that take goals.
         keep_images: called with every episode that is over; the images it names are kept, all
             others are let go. None keeps none and holds none while episodes last.
+        towards: model state h (1, D) that `Episode.distances` are measured to, in place of the
+            commanded skill's decoded code.
+        tell: told how many steps were taken so far, after every step of the vector.
 
     Raises:
         UsageError: a skill out of range, episodes that would never end, or goals that the
@@ -69,7 +74,7 @@ def run_episodes(
     plans = _plans(episodes, skills, starts, goals)
     player = _Player(agent, vector, policy, plans, seed, sample, steps, skill_steps)
     player.frames_every, player.frame_size = frames_every, frame_size
-    player.keep_images = keep_images
+    player.keep_images, player.tell, player.towards = keep_images, tell, towards
     return player.play()
 
 
@@ -94,6 +99,8 @@ class _Recording:
     coordinates: list[np.ndarray] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     distances: list[float] = field(default_factory=list)
+    joints: list[float] = field(default_factory=list)
+    choices: list[int] = field(default_factory=list)
     thumbnails: list[dict[str, np.ndarray]] = field(default_factory=list)
     images: list[dict[str, np.ndarray]] = field(default_factory=list)
     frames: list[np.ndarray] = field(default_factory=list)
@@ -118,6 +125,8 @@ class _Recording:
             images=_stack(self.images),
             image_steps=np.arange(len(self.images)),
             distances=np.array(self.distances, np.float32),
+            joints_at_limits=np.array(self.joints),
+            choices=np.array(self.choices[: len(self.actions)], np.int64),
         )
 
 
@@ -132,6 +141,8 @@ class _Player:
     frames_every: int | None = None
     frame_size: tuple[int, int] = FRAME_SIZE
     keep_images: KeepImages | None = None
+    tell: Callable[[int], None] | None = None
+    towards: torch.Tensor | None = None
 
     def __init__(
         self,
@@ -156,7 +167,7 @@ class _Player:
             self.decoded = agent.skills.decoded_codes()  # (K, D)
 
     def play(self) -> list[Episode]:
-        reset = np.ones(self.vector.num, bool)
+        reset, taken = np.ones(self.vector.num, bool), 0
         actions = np.zeros((self.vector.num, self.vector.spec.action_size), np.float32)
         for row in range(self.vector.num):
             self._begin(row)
@@ -165,7 +176,10 @@ class _Player:
             actions = self._act(step)
             self._note(step)
             self._judge()
+            taken += sum(recording is not None for recording in self.rows)
             reset = self._end(step, actions)
+            if self.tell is not None:
+                self.tell(taken)
         return [self.done[number] for number in sorted(self.done)]
 
     def _begin(self, row: int) -> None:
@@ -201,15 +215,18 @@ class _Player:
         deter = self.session.deter
         codes = self.agent.skills.nearest_code(deter).cpu().numpy()
         commanded = [self._skill(recording) for recording in self.rows]
-        gaps = torch.linalg.vector_norm(self.decoded[commanded] - deter, dim=-1).tolist()
+        aims = self.decoded[commanded] if self.towards is None else self.towards
+        gaps = torch.linalg.vector_norm(aims - deter, dim=-1).tolist()
         for row, recording in enumerate(self.rows):
             if recording is not None:
                 recording.codes.append(int(codes[row]))
+                if self.session.choice is not None:
+                    recording.choices.append(int(self.session.choice[row]))
                 recording.distances += gaps[row : row + 1] if recording.plan.skills else []
 
     def _note(self, step: StepBatch) -> None:
         """Write down what every recorded row has arrived at."""
-        coordinates = self.vector.coordinates()
+        coordinates, joints = self.vector.coordinates(), self.vector.joints_at_limits()
         seen, images = _apart(step.observation)
         small = {key: thumbnails(value) for key, value in images.items()}
         for row, recording in enumerate(self.rows):
@@ -219,6 +236,7 @@ class _Player:
                 recording.rewards.append(float(step.reward[row]))
             recording.observations.append(_row(seen, row))
             recording.coordinates.append(coordinates[row])
+            recording.joints.append(float(joints[row]))
             if images:
                 recording.thumbnails.append(_row(small, row))
             if images and self.keep_images is not None:

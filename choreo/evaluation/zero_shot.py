@@ -16,6 +16,7 @@ from choreo.evaluation.scores import Interval, wilson_interval
 from choreo.record import derive_seed
 
 EPISODES = 100  # [paper section 4.3]
+DENSE = 0.5  # share of rewarded steps above which a reward is no sparse goal's [ours]
 FOUND_ABOVE = 1e-4  # an episode with a larger return has found the goal [paper]
 
 
@@ -28,6 +29,13 @@ class ZeroShot:
     found_above: float
     steps: int
     frames: int
+    rewarded_steps: float = 0.0
+    """Share of all steps that were rewarded."""
+
+    @property
+    def dense(self) -> bool:
+        """Whether most steps are rewarded: then `found` says nothing of goals."""
+        return self.rewarded_steps > DENSE
 
     @property
     def found(self) -> list[bool]:
@@ -53,6 +61,8 @@ class ZeroShot:
             "returns": self.returns,
             "skills": self.skills,
             "found_above": self.found_above,
+            "rewarded_steps": self.rewarded_steps,
+            "dense_reward": self.dense,
             "episodes": len(self.found),
             "counted": "steps",
             "steps": self.steps,
@@ -114,8 +124,7 @@ def zero_shot(
         goals=trial.goals,
     )
     _drop_goals(vector, trial)
-    lengths = [episode.length for episode in played]
-    return _result([e.return_ for e in played], skills, lengths, trial, vector)
+    return _result([episode.rewards for episode in played], skills, trial, vector)
 
 
 def zero_shot_controls(
@@ -153,9 +162,8 @@ def _zero_shot_chosen(
         trial.steps,
     )
     _drop_goals(vector, trial)
-    returns = [float(np.sum(chosen.rewards, dtype=np.float64)) for chosen in played]
-    lengths = [len(chosen.rewards) for chosen in played]
-    return _result(returns, [chosen.skills for chosen in played], lengths, trial, vector)
+    rewards = [np.array(chosen.rewards) for chosen in played]
+    return _result(rewards, [chosen.skills for chosen in played], trial, vector)
 
 
 def _check(vector: VectorEnv, trial: Trial) -> None:
@@ -193,11 +201,10 @@ def _draw(num_skills: int, seed: int, episodes: int, blocks: int) -> list[list[i
 
 
 def _result(
-    returns: list[float],
-    skills: list[list[int]],
-    lengths: list[int],
-    trial: Trial,
-    vector: VectorEnv,
+    rewards: list[np.ndarray], skills: list[list[int]], trial: Trial, vector: VectorEnv
 ) -> ZeroShot:
-    steps = sum(lengths)
-    return ZeroShot(returns, skills, trial.found_above, steps, steps * vector.spec.action_repeat)
+    returns = [float(np.sum(own, dtype=np.float64)) for own in rewards]
+    steps = sum(map(len, rewards))
+    rewarded = float((np.concatenate(rewards) > 0).mean())
+    frames = steps * vector.spec.action_repeat
+    return ZeroShot(returns, skills, trial.found_above, steps, frames, rewarded)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from choreo.imagination.rollout import Trajectory
 
-ExplorationKind = Literal["lbs", "plan2explore", "rnd", "random"]
+ExplorationKind = Literal["lbs", "plan2explore", "rnd", "apt", "icm", "random"]
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,16 @@ class ExplorationConfig:
 
     kind: ExplorationKind = "lbs"
     """Bonus of the explorer: latent Bayesian surprise, ensemble disagreement, random network
-    distillation, or none (uniformly random actions). [paper: lbs]"""
+    distillation, particle entropy, the error of a forward model, or none (uniformly random
+    actions). [paper: lbs]"""
     layers: int = 4
     """Hidden layers of the bonus networks. [authors]"""
     units: int = 400
     """Units of each of these layers. [authors]"""
     ensemble: int = 5
     """Members of plan2explore's ensemble. [Plan2Explore, Sekar et al. 2020, uses 10; ours]"""
+    neighbours: int = 12
+    """Nearest neighbours of apt, the state itself included. [URLB]"""
     momentum: float = 0.95
     """Momentum of the running magnitude that divides the bonus. [authors]"""
     entropy: float = 0.0
@@ -42,6 +45,11 @@ class Replayed:
     kl: Tensor
     action: Tensor
     is_first: Tensor
+
+    @property
+    def same_episode(self) -> Tensor:
+        """1 where a step and the one before belong to one episode, else 0, (B, T - 1)."""
+        return (~self.is_first[:, 1:]).to(self.feat.dtype)
 
 
 class IntrinsicReward(abc.ABC, nn.Module):

@@ -21,9 +21,8 @@ class Plan2Explore(IntrinsicReward):
     def loss(self, replayed: Replayed) -> Tensor:
         inputs = torch.cat([replayed.feat[:, :-1], replayed.action[:, 1:]], -1)
         target = replayed.feat[:, 1:]
-        same_episode = (~replayed.is_first[:, 1:]).to(target.dtype)
         errors = [(member(inputs) - target).square().mean(-1) for member in self.members]
-        return (torch.stack(errors) * same_episode).mean()
+        return (torch.stack(errors) * replayed.same_episode).mean()
 
     def reward(self, trajectory: Trajectory) -> Tensor:
         """Disagreement about each state from the one before; 0 in start states."""

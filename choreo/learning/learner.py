@@ -11,18 +11,13 @@ from torch import Tensor
 
 from choreo.agent import Agent
 from choreo.exploration import Replayed
-from choreo.imagination import ActorCritic, Noise, Policy, Trajectory, imagine
+from choreo.imagination import Policy, Trajectory
 from choreo.imagination.actor_critic import one_hot
+from choreo.learning.imagined import actor_critic_optimizers, improve, roll_out
 from choreo.learning.modes import Mode, make_runner
+from choreo.learning.tasks import AdaptationPart, TaskPart
 from choreo.learning.update import Metrics, Part, Timer, Update
-from choreo.nn import (
-    Inputs,
-    Optimizer,
-    OptimizerConfig,
-    RunningMagnitude,
-    condition,
-    frozen,
-)
+from choreo.nn import Optimizer, OptimizerConfig, RunningMagnitude, condition, frozen
 from choreo.nn.precision import Precision, products_in
 from choreo.skills import code_reward, entropy_reward
 from choreo.world_model import Batch
@@ -63,14 +58,16 @@ class ExplorationPart(Part):
         self.agent, self.intrinsic, self.explorer = agent, agent.intrinsic, agent.explorer
         self.normalizer = RunningMagnitude(agent.config.exploration.momentum).to(agent.device)
         trainable = [p for p in self.intrinsic.parameters() if p.requires_grad]
-        self.optimizers = {"bonus": Optimizer(trainable, config.model_lr, config)}
-        self.optimizers |= actor_critic_optimizers(self.explorer, config)
+        self.optimizers = actor_critic_optimizers(self.explorer, config)
+        if trainable:  # apt has no network of its own
+            self.optimizers["bonus"] = Optimizer(trainable, config.model_lr, config)
 
     def update(self, update: Update) -> Metrics:
         output = update.posterior
         replayed = Replayed(output.feat, output.kl, update.batch.action, update.batch.is_first)
         loss = update.compiled(self.intrinsic.loss)(replayed)
-        self.optimizers["bonus"].step(loss)
+        if "bonus" in self.optimizers:
+            self.optimizers["bonus"].step(loss)
         with frozen(self.agent.world_model, self.intrinsic):
             trajectory = roll_out(self.agent, update, Policy(self.explorer.actor))
             bonus = update.compiled(self.intrinsic.reward)(trajectory)
@@ -125,7 +122,7 @@ class SkillPart(Part):
         policy = Policy(self.policy.actor, code=code)
         with frozen(self.agent.world_model):
             trajectory = roll_out(self.agent, update, policy)
-        reward, metrics = self._reward(trajectory, index, update.timer)
+        reward, metrics = self._reward(trajectory, index, update)
         inputs = condition(trajectory.feat, code)
         return metrics | improve(update, self.policy, self.optimizers, trajectory, inputs, reward)
 
@@ -133,13 +130,13 @@ class SkillPart(Part):
         self.policy.update_slow_critic(update.number)
 
     def _reward(
-        self, trajectory: Trajectory, index: Tensor, timer: Timer
+        self, trajectory: Trajectory, index: Tensor, update: Update
     ) -> tuple[Tensor, Metrics]:
         config, deter = self.agent.config.skills, trajectory.deter
         with torch.no_grad():
             decoded = self.agent.skills.decoded_codes()[index]
         code = code_reward(deter, decoded)
-        with timer("entropy_reward"):
+        with update.timer("entropy_reward"):
             particles = deter.detach().flatten(0, 1)
             entropy = entropy_reward(particles, config.neighbours, config.entropy_clip)
         entropy = entropy.view(code.shape)
@@ -147,41 +144,26 @@ class SkillPart(Part):
         return config.code_scale * code + config.entropy_scale * entropy, metrics
 
 
-class AdaptationPart(Part):
-    """Learns the meta-controller and fine-tunes the skill policy on the predicted reward."""
+class DiscriminatorPart(SkillPart):
+    """Learns skills that a discriminator tells apart: r_skill = log q(z | h) - log p(z)."""
 
-    name = "adaptation"
+    def __init__(self, agent: Agent, config: OptimizerConfig) -> None:
+        super().__init__(agent, config)
+        assert agent.skills.discriminator is not None
+        self.discriminator = agent.skills.discriminator
+        parameters = self.discriminator.parameters()
+        self.optimizers["discriminator"] = Optimizer(parameters, config.behavior_lr, config)
 
-    def __init__(self, agent: Agent, config: OptimizerConfig, freeze_skills: bool) -> None:
-        assert agent.controller is not None
-        self.agent, self.controller = agent, agent.controller
-        self.skill_actor = agent.skill_policy.actor
-        selector = self.controller.selector
-        self.optimizers = {
-            "selector": Optimizer(selector.actor.parameters(), config.behavior_lr, config),
-            "critic": Optimizer(selector.critic.parameters(), config.behavior_lr, config),
-        }
-        if not freeze_skills:
-            self.optimizers["skill_actor"] = Optimizer(
-                self.skill_actor.parameters(), config.behavior_lr, config
-            )
-        self.updates = 0
-
-    def update(self, update: Update) -> Metrics:
-        horizon, rows = self.agent.config.imagination.horizon, len(update.start.deter)
-        policy = self.controller.policy(self.skill_actor, horizon, rows, update.generator)
-        with frozen(self.agent.world_model):
-            trajectory = roll_out(self.agent, update, policy)
-            reward = self.agent.world_model.predict_reward(trajectory.feat)
-        losses, metrics = self.controller.losses(trajectory, reward)
-        for name, optimizer in self.optimizers.items():
-            optimizer.step(losses[name])
-        metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
-        return metrics | {"reward": reward.detach().mean()}
-
-    def after(self, update: Update) -> None:
-        self.controller.selector.update_slow_critic(self.updates)
-        self.updates += 1
+    def _reward(
+        self, trajectory: Trajectory, index: Tensor, update: Update
+    ) -> tuple[Tensor, Metrics]:
+        deter = trajectory.deter
+        loss, metrics = update.compiled(self.discriminator.loss)(deter.detach(), index)
+        self.optimizers["discriminator"].step(loss)
+        with frozen(self.discriminator):
+            reward = update.compiled(self.discriminator.reward)(deter, index)
+        metrics |= {"loss": loss.detach(), "reward": reward.detach().mean()}
+        return reward, metrics
 
 
 class Learner:
@@ -241,8 +223,9 @@ class Learner:
 
     def counters(self) -> dict[str, int]:
         """Update counts, as JSON: of the learner and of the parts that count their own."""
-        own = {part.name: part.updates for part in self.parts if isinstance(part, AdaptationPart)}
-        return {"updates": self.updates} | own
+        own = {part.name: part.updates for part in self.parts}
+        counted = {name: updates for name, updates in own.items() if updates is not None}
+        return {"updates": self.updates} | counted
 
     def load_state_dict(self, state: Mapping[str, Tensor], counters: Mapping[str, int]) -> None:
         """Restore what `state_dict` and `counters` gave."""
@@ -255,58 +238,9 @@ class Learner:
                 optimizer.load_state_dict(groups.get(f"{part.name}.{name}", {}))
             if part.normalizer is not None:
                 part.normalizer.load_state_dict(groups[f"{part.name}.normalizer"])
-            if isinstance(part, AdaptationPart):
+            if part.updates is not None:
                 part.updates = counters[part.name]
         self.updates = counters["updates"]
-
-
-def actor_critic_optimizers(
-    actor_critic: ActorCritic, config: OptimizerConfig
-) -> dict[str, Optimizer]:
-    """One optimiser for the actor and one for the critic."""
-    return {
-        "actor": Optimizer(actor_critic.actor.parameters(), config.behavior_lr, config),
-        "critic": Optimizer(actor_critic.critic.parameters(), config.behavior_lr, config),
-    }
-
-
-def roll_out(agent: Agent, update: Update, policy: Policy) -> Trajectory:
-    """Imagine from every start of the update under `policy`."""
-    c, rssm, start = agent.config.imagination, agent.world_model.rssm, update.start
-    noise = Noise.draw(rssm, len(start.deter), c.horizon, update.generator)
-    rollout = update.compiled(imagine)
-    return rollout(rssm, start, update.is_terminal, policy, noise, c.gamma)
-
-
-def improve(
-    update: Update,
-    actor_critic: ActorCritic,
-    optimizers: Mapping[str, Optimizer],
-    trajectory: Trajectory,
-    inputs: Inputs,
-    reward: Tensor,
-) -> Metrics:
-    """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""
-    target, actor_loss, metrics = update.compiled(objective)(
-        actor_critic, trajectory, inputs, reward
-    )
-    optimizers["actor"].step(actor_loss)  # frees what was imagined before the critic needs room
-    critic_loss_of = update.compiled(actor_critic.critic_loss)
-    critic_loss, more = critic_loss_of(inputs, target, trajectory.weight)
-    optimizers["critic"].step(critic_loss)
-    losses = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
-    return metrics | more | losses
-
-
-def objective(
-    actor_critic: ActorCritic, trajectory: Trajectory, inputs: Inputs, reward: Tensor
-) -> tuple[Tensor, Tensor, Metrics]:
-    """Targets (H, N) of an imagined batch, the actor's loss and its metrics."""
-    target, value = actor_critic.target(inputs, reward, trajectory.discount)
-    loss, metrics = actor_critic.actor_loss(
-        inputs, trajectory.action, target, value, trajectory.weight
-    )
-    return target, loss, metrics
 
 
 def uniform_numbers(update: Update, *shape: int) -> Tensor:
@@ -326,7 +260,10 @@ def pretraining_learner(
     parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=False)]
     if agent.intrinsic is not None and not agent.intrinsic.acts_randomly:
         parts.append(ExplorationPart(agent, config))
-    parts += [CodebookPart(agent, config), SkillPart(agent, config)]
+    if agent.skills.discriminator is not None:
+        parts.append(DiscriminatorPart(agent, config))
+    else:
+        parts += [CodebookPart(agent, config), SkillPart(agent, config)]
     return Learner(agent, parts, generator, mode, precision)
 
 
@@ -338,7 +275,13 @@ def adaptation_learner(
     mode: Mode = "eager",
     precision: Precision = "fp32",
 ) -> Learner:
-    """World model shaped by the reward, and the meta-controller with its skills."""
-    model = WorldModelPart(agent, config, reward_gradient=True)
-    parts = [model, AdaptationPart(agent, config, freeze_skills)]
+    """World model shaped by the reward, and what plays the task.
+
+    That is the meta-controller with its skills, or where the agent has one, a single policy.
+    """
+    parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=True)]
+    if agent.task_policy is not None:
+        parts.append(TaskPart(agent, config))
+    else:
+        parts.append(AdaptationPart(agent, config, freeze_skills))
     return Learner(agent, parts, generator, mode, precision)

@@ -67,6 +67,8 @@ class Part(abc.ABC):
     name: str
     optimizers: dict[str, Optimizer]
     normalizer: nn.Module | None = None
+    updates: int | None = None
+    """Updates that the part took part in, where it counts its own."""
 
     @abc.abstractmethod
     def update(self, update: Update) -> Metrics:

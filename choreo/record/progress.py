@@ -38,9 +38,13 @@ class Stopwatch:
         finally:
             self.seconds[part] = self.seconds.get(part, 0.0) + self._clock() - began
 
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._began
+
     def shares(self) -> dict[str, float]:
         """Share of all time since the start that each part took, and "other" for the rest."""
-        total = max(self._clock() - self._began, 1e-9)
+        total = max(self.elapsed(), 1e-9)
         shares = {part: seconds / total for part, seconds in self.seconds.items()}
         return shares | {"other": max(0.0, 1.0 - sum(shares.values()))}
 
@@ -172,6 +176,55 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
+
+
+Tell = Callable[[str, int, int], None]
+"""Told what is being done, and how many steps of how many are done."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class Stages:
+    """Progress of work in several stages, with a bar or lines for one after another.
+
+    >>> with Stages() as tell:
+    ...     tell("filming", 1, 16)
+    """
+
+    def __init__(self, console: Console | None = None, unit: str = "steps") -> None:
+        self._console, self._unit = console or Console(stderr=True), unit
+        self._stage, self._progress = "", None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Tell how far a stage is; a new name ends the one before."""
+        if stage != self._stage:
+            self.close()
+            self._stage = stage
+            self._progress = self._begin(stage, total)
+        assert self._progress is not None
+        self._progress.update(done)
+
+    def close(self) -> None:
+        """Show where the last stage ended."""
+        if self._progress is not None:
+            self._progress.close()
+            self._progress, self._stage = None, ""
+
+    def __enter__(self) -> "Stages":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _begin(self, stage: str, total: int) -> Progress:
+        return Progress(total, label=stage, unit=self._unit, every=10.0, console=self._console)
 
 
 def _clock_text(seconds: float | None) -> str:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+import struct
 import weakref
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from typing import Any
 
 from choreo.errors import UsageError
 from choreo.record.files import write_whole, writing
+from choreo.record.machine import commit, hardware
 
 FORMAT = 1
 LOCK = "lock"
+FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, process
 PACKAGES = {
     "choreo": "choreo",
     "torch": "torch",
@@ -91,7 +94,12 @@ def open_run(
         StorageError: the folder cannot be written.
     """
     run = RunFolder(Path(path).absolute())
-    wanted = {"format": FORMAT, "config": _as_json(config), "versions": versions()}
+    wanted = {
+        "format": FORMAT,
+        "config": _as_json(config),
+        "versions": versions(),
+        "machine": {**hardware(config.get("device") != "cpu"), "commit": commit()},
+    }
     if inputs:
         wanted["inputs"] = dict(inputs)
     if not run.config_path.exists():
@@ -128,6 +136,17 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether another process works on the run in a folder; asks, and claims nothing."""
+    try:
+        with (path / LOCK).open("rb") as file:
+            asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            found = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    except OSError:  # no such file, or a file system without locks
+        return False
+    return found[0] != fcntl.F_UNLCK
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -184,7 +203,8 @@ def _compare(
     later: Mapping[str, Any],
 ) -> None:
     """Raise a UsageError that names every option which differs and may not."""
-    old, new = {**later, **flatten(found)}, flatten(wanted)
+    new = flatten(wanted)
+    old = {**{name: value for name, value in later.items() if name in new}, **flatten(found)}
     missing = "(not there)"
     lines = [
         f"  {name}: found {old.get(name, missing)}, wanted {new.get(name, missing)}"

@@ -17,8 +17,9 @@ from choreo.evaluation.windows import CONTEXT, HORIZONS, LENGTH
 from choreo.record import derive_seed
 from choreo.replay import Replay
 from choreo.report.picture_sections import open_loop_section
-from choreo.report.skill_report import FIGURES, REPORT, write_figures
-from choreo.report.verdicts import codebook_verdict, model_verdict
+from choreo.report.provenance import Provenance, unrecorded
+from choreo.report.skill_report import FIGURES, REPORT, about_section, write_figures
+from choreo.report.verdicts import codebook_verdict, model_verdicts
 from choreo.viz import Picture, Section, write_report
 from choreo.viz.plots import code_use_bars, error_curves
 
@@ -105,20 +106,23 @@ def _as_episode(agent: Agent, steps: dict[str, np.ndarray], number: int) -> Epis
     )
 
 
-def data_report(agent: Agent, replay: Replay, folder: Path, seed: int = 0) -> DataReport:
+def data_report(
+    agent: Agent, replay: Replay, folder: Path, seed: int = 0, about: Provenance | None = None
+) -> DataReport:
     """Measure on recorded data and write `report.html` and `skills.json` into `folder`.
 
     Raises StorageError when the files cannot be written, and UsageError as `measure_on_data`.
     """
     report = measure_on_data(agent, replay, seed)
-    write_figures(report, folder / FIGURES)
+    about = about or unrecorded(agent)
+    write_figures(report, folder / FIGURES, about)
     sections = [_model_section(report), _codebook_section(report)]
     if agent.spec.images:
         sections.append(open_loop_section(agent, report.episodes, seed))
+    sections.append(about_section(about))
     lead = (
-        f"The agent learned {report.skills} skills from {report.name}, recorded data, without any "
-        "reward. This page shows what can be told without an environment; with one, `choreo skills "
-        "RUN --env ID` also plays the skills."
+        f"{about.lead(report.skills, None)} This page shows what can be told without an "
+        "environment; with one, `choreo skills RUN --env ID` also plays the skills."
     )
     footer = f"{len(report.episodes)} sequences of the data, seed {seed}. Numbers: {FIGURES}."
     write_report(folder / REPORT, f"Learned from {report.name}", lead, sections, footer)
@@ -133,7 +137,7 @@ def _model_section(report: DataReport) -> Section:
     if report.model_error is not None:
         curves = error_curves({"recorded data": report.model_error.errors}, HORIZONS)
         pictures = [Picture(curves, "Prediction error; lower is better, dashed is a lazy guess.")]
-    return Section("The world model", text, [model_verdict(report.model_error)], pictures)
+    return Section("The world model", text, model_verdicts(report.model_error), pictures)
 
 
 def _codebook_section(report: DataReport) -> Section:

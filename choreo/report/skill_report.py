@@ -10,29 +10,31 @@ import numpy as np
 from choreo.agent import Agent
 from choreo.envs import VectorEnv
 from choreo.envs.spaces import Obs
-from choreo.errors import RendererUnavailable, StorageError
+from choreo.errors import StorageError
 from choreo.evaluation.codes import SKIPPED
-from choreo.evaluation.coverage import Projection
-from choreo.evaluation.episode import THUMBNAIL, Episode
-from choreo.evaluation.health import CONDITIONS, TOLD_FROM, SkillReport, measure_health
-from choreo.evaluation.rollouts import run_episodes
+from choreo.evaluation.conditions import CONDITIONS
+from choreo.evaluation.episode import THUMBNAIL
+from choreo.evaluation.health import TOLD_FROM, SkillReport, measure_health
 from choreo.evaluation.windows import CONTEXT, HORIZONS
+from choreo.record.progress import Tell, silent
 from choreo.replay import Replay
 from choreo.report import verdicts
+from choreo.report.each_skill import each_skill_section
+from choreo.report.film_section import film_section, no_films
 from choreo.report.picture_sections import picture_sections
-from choreo.viz import (
-    Clip,
-    Picture,
-    Section,
-    Verdict,
-    Video,
-    encode_video,
-    film_strip,
-    mosaic,
-    write_report,
-)
+from choreo.report.provenance import Provenance, unrecorded
+from choreo.viz import Picture, Section, Table, write_report
 from choreo.viz.maps import SkillPath, skill_grid, skill_map
-from choreo.viz.plots import Bars, bar_panels, code_use_bars, error_curves, hit_heatmap
+from choreo.viz.plots import (
+    Bars,
+    bar_panels,
+    choice_strips,
+    code_use_bars,
+    error_curves,
+    hit_heatmap,
+    switch_heatmap,
+)
+from choreo.viz.style import skill_colours
 
 
 class HasFigures(Protocol):
@@ -45,8 +47,7 @@ class HasFigures(Protocol):
 
 REPORT, FIGURES = "report.html", "skills.json"
 ENVIRONMENTS = 16  # how many to step together: enough to batch the networks [ours]
-FILMED = 7  # skills in the film strip [ours]
-FILM_FRAMES = 50  # pictures of each [ours]
+NO_PICTURES = "The simulator was not drawn, as no pictures were asked for."
 
 TITLES = {
     "trained": "trained skills",
@@ -81,23 +82,32 @@ def skill_report(
     first: Sequence[Section] = (),
     more: Sequence[Section] = (),
     title: str | None = None,
+    about: Provenance | None = None,
+    pictures: bool = True,
+    tell: Tell = silent,
 ) -> SkillReport:
     """Measure the skills and write `report.html` and `skills.json` into `folder`.
 
-    `first` and `more` are sections to put before and after those on skills. See `measure_health`
-    for the other arguments and errors; about 16 environments in `vector` are fast.
+    `first` and `more` are sections to put before and after those on skills, `about` says of which
+    agent the report is, without `pictures` the simulator is not drawn. See `measure_health` for the
+    other arguments and errors; about 16 environments in `vector` are fast.
 
     Raises StorageError when the files cannot be written.
     """
-    report = measure_health(agent, vector, episodes_per_skill, steps, seed, replay, sample)
-    film = film_section(report, agent, vector)
-    write_figures(report, folder / FIGURES)
+    report = measure_health(agent, vector, episodes_per_skill, steps, seed, replay, sample, tell)
+    film = film_section(report, agent, vector, tell) if pictures else no_films(NO_PICTURES)
+    about = about or unrecorded(agent)
+    write_figures(report, folder / FIGURES, about)
     s = report.settings
+    each = each_skill_section(report, filmed=bool(film.content))
+    sections = [*skill_sections(report), *picture_sections(report, agent), each, film]
     write_report(
         folder / REPORT,
-        title or f"Skills learned in {s.environment}",
-        _lead(report),
-        [*first, *skill_sections(report), *picture_sections(report, agent), film, *more],
+        title or f"Skills in {s.environment}",
+        f"{about.lead(s.skills, s.environment)} This page shows what the skills do in the real "
+        "simulator, always next to two controls: the same agent before training, and random "
+        "actions.",
+        [*first, *sections, *more, about_section(about)],
         f"Environment {s.environment}, seed {s.seed}, {s.steps_each:,} steps "
         f"({s.steps_each * s.action_repeat:,} frames) for each of the three columns. "
         f"The numbers are in {FIGURES}.",
@@ -105,14 +115,22 @@ def skill_report(
     return report
 
 
-def write_figures(report: HasFigures, path: Path) -> None:
-    """Write the figures as JSON.
+def about_section(about: Provenance) -> Section:
+    """Of what the report is."""
+    return Section(
+        "Of what this is", "The agent, and when this page was made.", (), [about.table()]
+    )
+
+
+def write_figures(report: HasFigures, path: Path, about: Provenance) -> None:
+    """Write the figures, and of what they are, as JSON.
 
     Raises StorageError when they cannot be written.
     """
+    figures = {"about": about.to_json(), **report.to_json()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{path} could not be written ({error.strerror})") from error
 
@@ -123,99 +141,17 @@ def skill_sections(report: SkillReport) -> list[Section]:
         _headline(report),
         _map_section(report),
         _hit_section(report),
+        _switch_section(report),
+        *_choice_sections(report),
         _codebook_section(report),
         _model_section(report),
     ]
 
 
-def film_section(report: SkillReport, agent: Agent, vector: VectorEnv) -> Section:
-    """Pictures of some skills in motion, or a sentence on why there are none."""
-    title = "Skills in motion"
-    text = "The skills that end up furthest from one another, played again from one start."
-    try:
-        clips = film_clips(report, agent, vector)
-    except RendererUnavailable as error:
-        sentence = f"There are no pictures of the simulator in this report. {error}"
-        return Section(title, text, [Verdict("neutral", sentence)])
-    seconds = (vector.spec.step_seconds or 0.05) * _film_every(report)
-    fps = min(30.0, max(5.0, 1 / seconds))
-    return Section(
-        title,
-        text,
-        content=[
-            Video(encode_video(mosaic(clips), fps), "Each tile is one skill, the last is random."),
-            Picture(film_strip(clips), "One row per skill, time runs from left to right."),
-        ],
-    )
-
-
-def film_clips(report: SkillReport, agent: Agent, vector: VectorEnv) -> list[Clip]:
-    """Pictures of the most different skills and of random actions, all from the first start.
-
-    Raises RendererUnavailable when nothing can be drawn here.
-    """
-    chosen = sorted(most_different(report.episodes["trained"], report.projection))
-    s = report.settings
-    every, steps, starts = _film_every(report), s.episode_steps, [0] * len(chosen)
-    played = run_episodes(
-        agent,
-        vector,
-        "skill",
-        len(chosen),
-        s.seed,
-        skills=chosen,
-        sample=s.sampled_actions,
-        steps=steps,
-        frames_every=every,
-        starts=starts,
-    )
-    chance = run_episodes(agent, vector, "random", 1, s.seed, steps=steps, frames_every=every)
-    clips = [Clip(f"skill {k}", episode.frames) for k, episode in zip(chosen, played)]
-    return [*clips, Clip("random", chance[0].frames)]
-
-
-def most_different(
-    episodes: Sequence[Episode], projection: Projection, count: int = FILMED
-) -> list[int]:
-    """Skills whose later states lie far apart: each next one is the furthest from those chosen."""
-    skills = sorted({episode.skill for episode in episodes if episode.skill is not None})
-    later = [
-        np.mean(
-            [projection(e)[e.length // 2 :].mean(0) for e in episodes if e.skill == skill], axis=0
-        )
-        for skill in skills
-    ]
-    places = np.array(later)
-    places = (places - places.mean(0)) / np.maximum(places.std(0), 1e-8)
-    chosen = [int(np.argmax((places**2).sum(1)))]
-    while len(chosen) < min(count, len(skills)):
-        gaps = ((places[:, None] - places[chosen]) ** 2).sum(-1).min(1)
-        gaps[chosen] = -1.0
-        chosen.append(int(np.argmax(gaps)))
-    return [skills[number] for number in chosen]
-
-
-def _film_every(report: SkillReport) -> int:
-    return max(1, report.settings.episode_steps // FILM_FRAMES)
-
-
-def _lead(report: SkillReport) -> str:
-    s = report.settings
-    return (
-        f"The agent explored {s.environment} without any reward and learned {s.skills} skills. "
-        "This page shows what they do in the real simulator, always next to two controls: the "
-        "same agent before training, and random actions."
-    )
-
-
 def _headline(report: SkillReport) -> Section:
-    findings = [
-        *verdicts.coverage_verdicts(report)[:1],
-        verdicts.hit_verdict(report),
-        verdicts.predictability_verdict(report),
-    ]
     text = "Good skills reach many places, go where they are told to, and differ from each other."
-    return Section("At a glance", text, findings, [verdicts.headline_table(report)])
+    content = [verdicts.headline_table(report)]
+    return Section("At a glance", text, [verdicts.summary_verdict(report)], content)
 
 
 def _map_section(report: SkillReport) -> Section:
@@ -232,7 +168,7 @@ def _map_section(report: SkillReport) -> Section:
     return Section(
         "Where the skills go",
         text,
-        verdicts.coverage_verdicts(report),
+        [verdicts.coverage_verdict(report)],
         [
             Picture(skill_map(panels, names, skills), "Paths of all skills in the real simulator."),
             Picture(grid, "The trained skills one by one, over the paths of all of them in grey."),
@@ -278,13 +214,50 @@ def _hit_section(report: SkillReport) -> Section:
     )
 
 
+def _switch_section(report: SkillReport) -> Section:
+    s = report.switching
+    text = (
+        f"Skills one after the other, each for {s.skill_steps} steps, of which the first "
+        f"{s.skipped} do not count: the share of steps at the code of a skill (column) that starts "
+        "where another one (row) ended, each pair once. White: the episode ended too early."
+    )
+    chosen = len(s.skills) < report.settings.skills
+    which = f"The {len(s.skills)} skills with the best hit rate." if chosen else "All skills."
+    picture = Picture(switch_heatmap(s.hit_rate, s.skills), which)
+    return Section("Can the agent switch?", text, [verdicts.switch_verdict(report)], [picture])
+
+
+def _choice_sections(report: SkillReport) -> list[Section]:
+    """What the meta-controller chose; nothing for an agent without one."""
+    choices = report.choices
+    if choices is None:
+        return []
+    rewards = [episode.rewards for episode in report.task_episodes]
+    colours = skill_colours(report.settings.skills)
+    caption = "One strip per episode; the colours are those of the map above."
+    rows = [(f"skill {k}", verdicts.percent(choices.share[k])) for k in choices.most_used]
+    text = "The meta-controller chooses a skill at every step."
+    return [
+        Section(
+            "Which skill when",
+            text,
+            [verdicts.choice_verdict(choices)],
+            [
+                Picture(choice_strips(choices.chosen, rewards, colours), caption),
+                Table(("skill", "share of the steps"), rows),
+            ],
+        )
+    ]
+
+
 def _codebook_section(report: SkillReport) -> Section:
-    use = report.replay_code_use or report.code_use["trained"]
+    use, played = report.replay_code_use, report.code_use["trained"]
     text = "Each skill stands for one code; codes that no state is near to would be idle skills."
-    where = "recorded experience" if report.replay_code_use else "the steps of this report"
-    picture = Picture(code_use_bars(use.counts), "How often each code is the nearest one.")
-    verdict = verdicts.codebook_verdict(use, where, report.resampled)
-    return Section("The codebook", text, [verdict], [picture])
+    picture = Picture(code_use_bars((use or played).counts), "How often each code is the nearest.")
+    found = [verdicts.codebook_verdict(played, verdicts.PLAYED)]
+    if use is not None:
+        found.insert(0, verdicts.codebook_verdict(use, verdicts.RECORDED, report.resampled))
+    return Section("The codebook", text, found, [picture])
 
 
 def _model_section(report: SkillReport) -> Section:
@@ -304,7 +277,7 @@ def _model_section(report: SkillReport) -> Section:
     if panels:
         caption = "Prediction error on new episodes; lower is better, and dashed is a lazy guess."
         pictures = [Picture(error_curves(panels, HORIZONS), caption)]
-    return Section("The world model", text, [verdicts.model_verdict(report.model_error)], pictures)
+    return Section("The world model", text, verdicts.model_verdicts(report.model_error), pictures)
 
 
 def map_names(report: SkillReport) -> tuple[str, str]:

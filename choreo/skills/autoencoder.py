@@ -1,6 +1,7 @@
 """The skill space: encoder of model states, codebook, decoder of codes."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +9,16 @@ from torch import Tensor, nn
 
 from choreo.nn import MLP
 from choreo.skills.codebook import Codebook
+from choreo.skills.diayn import Discriminator
 
 
 @dataclass(frozen=True)
 class SkillConfig:
     """Skill discovery and skill learning settings."""
 
+    kind: Literal["codebook", "diayn"] = "codebook"
+    """Where skills come from: a codebook of model states, or a discriminator that tells them apart
+    (the classic baseline). [paper: codebook]"""
     codes: int = 64
     """Number of skills. [paper]"""
     code_size: int = 16
@@ -39,7 +44,11 @@ class SkillConfig:
 
 
 class SkillSpace(nn.Module):
-    """Maps model states h (..., D) to codes and codes back to h (paper section 3.1)."""
+    """Maps model states h (..., D) to codes and codes back to h (paper section 3.1).
+
+    With a discriminator, that names the skill of a state, and a skill stands for its mean state;
+    autoencoder and codebook then learn nothing.
+    """
 
     resampled: Tensor
 
@@ -50,14 +59,23 @@ class SkillSpace(nn.Module):
         self.encoder = MLP(deter, config.code_size, *sizes, norm=True)
         self.decoder = MLP(config.code_size, deter, *sizes, norm=True)
         self.codebook = Codebook(config.codes, config.code_size, config.decay)
+        self.discriminator = Discriminator(deter, config) if config.kind == "diayn" else None
         self.register_buffer("resampled", torch.zeros((), dtype=torch.int64))  # in total
 
     def nearest_code(self, deter: Tensor) -> Tensor:
         """Index of the code nearest to the encoding of h (..., D), (...)."""
+        if self.discriminator is not None:
+            return self.discriminator.nearest(deter)
         return self.codebook.nearest(self.encoder(deter))
+
+    def code_distances(self, deter: Tensor) -> Tensor:
+        """Distance of the encoded h (N, D) to every code, (N, K)."""
+        return torch.cdist(self.encoder(deter), self.codebook.codes)
 
     def decoded_codes(self) -> Tensor:
         """D(code) of every code, (K, D)."""
+        if self.discriminator is not None:
+            return self.discriminator.means
         return self.decoder(self.codebook.codes)
 
     def loss(self, deter: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

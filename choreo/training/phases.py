@@ -59,23 +59,31 @@ class Exploring(Phase):
 
 
 class Adapting(Phase):
-    """Fine-tuning: random skills until the reward is found, then the meta-controller's samples.
+    """Fine-tuning: random skills until the reward is found, then the samples of the task's policy.
 
     Until then neither selector nor skill policy learns, the world model does (paper section 3.3).
+    Without `explores_by_skills` the task's policy, the explorer's or a fresh one, acts throughout
+    and rests for as long.
     """
 
     evaluated: PolicyName = "task"
 
     def __init__(
-        self, random_frames: int, config: AdaptationConfig, codes: int, rng: np.random.Generator
+        self,
+        random_frames: int,
+        config: AdaptationConfig,
+        codes: int,
+        rng: np.random.Generator,
+        explores_by_skills: bool = True,
     ) -> None:
         self.random_frames, self.config, self.codes, self.rng = random_frames, config, codes, rng
+        self.explores_by_skills = explores_by_skills
         self.found = False
         self.skill: np.ndarray | None = None  # (N,), the random skill of every environment
         self.age: np.ndarray | None = None  # (N,), for how many steps it has been kept
 
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
-        if self.found and frames >= self.random_frames:
+        if not self.explores_by_skills or (self.found and frames >= self.random_frames):
             return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
         skill = self._random_skill(step.is_first)
         return session.act(step.observation, skill, sample=True, is_first=step.is_first)

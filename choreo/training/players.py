@@ -105,7 +105,7 @@ class Player:
         """The agent's actions, with a memory and a random stream that begin with the round."""
         plan = self.plan
         session = agent.session(plan.environments, derive_seed(plan.seed, "acting", number))
-        which = plan.which or ("explore" if agent.controller is None else "task")
+        which = plan.which or ("task" if agent.plays_task else "explore")
         chance = np.random.default_rng(derive_seed(plan.seed, "skill", number))
         skills = chance.integers(agent.num_skills, size=plan.environments)
 

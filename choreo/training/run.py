@@ -58,6 +58,7 @@ LEAST = {
     "imagination.units": 1,
     "skills.codes": 1,
     "skills.neighbours": 1,
+    "exploration.neighbours": 2,
     "imagination.starts": 0,
     "training.update_every": 1,
     "training.random_frames": 0,
@@ -93,16 +94,17 @@ def pretrain(config: PretrainConfig) -> RunFolder:
 
 
 def finetune(config: FinetuneConfig) -> RunFolder:
-    """Adapt skills to a task with the meta-controller, or learn it from scratch as the control.
+    """Adapt skills to a task with the meta-controller, or learn it as one of the controls does.
 
     The same configuration again resumes the run. Returns the run folder.
     """
+    config = config.resolved()
     device = _prepare(config)
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
+    later = LATER_OPTIONS | {"start": "scratch" if config.from_scratch else "skills"}
     given = config.source and checkpoint.identity(find_checkpoint(config.source))
-    inputs = {"source": given}
-    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, LATER_OPTIONS, inputs)
+    run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, later, {"source": given})
     first_look(config, spec, run)
     streams = Streams(config.seed)
     generator = streams.torch("learning", device)
@@ -119,6 +121,7 @@ def finetune(config: FinetuneConfig) -> RunFolder:
         config.adaptation,
         agent.num_skills,
         streams.numpy("random skills"),
+        explores_by_skills=agent.controller is not None,
     )
     parts, first = Parts(agent, learner, streams), _first_update(config, agent)
     OnlineTrainer(config, run, parts, phase, first, _evaluator(config, phase)).train()
@@ -179,20 +182,20 @@ def _first_update(config: FinetuneConfig, agent: Agent) -> int:
 def _agent_to_adapt(config: FinetuneConfig, spec: EnvSpec) -> Agent:
     seed = derive_seed(config.seed, "init")
     if config.source is None:
-        if config.from_scratch:
+        if config.start == "scratch":
             return Agent(spec, config.agent_config(), "adaptation", seed)
         raise UsageError(
             "fine-tuning starts from a pre-trained run: give --from RUN, or --from-scratch for the "
             "control that learns the task with fresh weights"
         )
     source = _fitting_source(config, spec)
-    if config.from_scratch:
+    if config.start == "scratch":
         fresh = Agent(spec, config.agent_config(), "adaptation", seed)
         scale = source.world_model.standardizer.state_dict()
         fresh.world_model.standardizer.load_state_dict(scale)
         return fresh
     _check_sizes(config, source.config)
-    return adapt(source, config.agent_config(), seed)
+    return adapt(source, config.agent_config(), seed, config.start or "skills")
 
 
 def _fitting_source(config: FinetuneConfig, spec: EnvSpec) -> Agent:
@@ -221,12 +224,33 @@ def _check_sizes(config: FinetuneConfig, source: AgentConfig) -> None:
 
 
 def check_least(config: RunConfig) -> None:
-    """Refuse sizes that leave nothing to learn from."""
+    """Refuse sizes that leave nothing to learn from, and neighbours that there are not."""
     for name, least in LEAST.items():
         group, entry = name.split(".")
-        found = getattr(getattr(config, group), entry, least)  # offline has no environments
+        found = getattr(getattr(config, group, None), entry, least)  # offline has no environments
         if found < least:
             raise UsageError(f"--{name} is {found}; wanted is at least {least}")
+    if not isinstance(config, FinetuneConfig):  # which has no reward by neighbours
+        _check_neighbours(config)
+
+
+def _check_neighbours(config: RunConfig) -> None:
+    """Refuse more nearest neighbours than an update imagines states."""
+    imagination, states = config.imagination, config.training.batch * config.training.length
+    starts = min(imagination.starts or states, states)
+    particles, wanted = starts * (imagination.horizon + 1), {}
+    if config.skills.kind == "codebook":
+        wanted["skills"] = config.skills.neighbours
+    exploration = getattr(config, "exploration", None)
+    if exploration is not None and exploration.kind == "apt":
+        wanted["exploration"] = exploration.neighbours
+    for group, neighbours in wanted.items():
+        if neighbours > particles:
+            raise UsageError(
+                f"--{group}.neighbours is {neighbours}, and an update imagines {particles} states "
+                f"({starts} starts x {imagination.horizon + 1}); give fewer neighbours, or more "
+                "--imagination.starts or larger batches"
+            )
 
 
 def _prepare(config: RunConfig) -> torch.device:

@@ -1,18 +1,33 @@
 """Pictures, videos and the page they stand on; nothing here knows an agent."""
 
 from choreo.viz.compare import Card, Comparison, card_sheet, comparison_film, comparison_strip
-from choreo.viz.film import Clip, encode_video, film_strip, mosaic
+from choreo.viz.film import Clip, encode_video, film_strip
 from choreo.viz.plots import Curve, learning_curves, read_curve
-from choreo.viz.report import Picture, Section, Table, Verdict, Video, write_report
+from choreo.viz.report import (
+    Film,
+    Films,
+    Panels,
+    Picture,
+    Section,
+    Table,
+    Tone,
+    Verdict,
+    Video,
+    write_report,
+)
 
 __all__ = [
     "Card",
     "Clip",
     "Comparison",
     "Curve",
+    "Film",
+    "Films",
+    "Panels",
     "Picture",
     "Section",
     "Table",
+    "Tone",
     "Verdict",
     "Video",
     "card_sheet",
@@ -21,7 +36,6 @@ __all__ = [
     "encode_video",
     "film_strip",
     "learning_curves",
-    "mosaic",
     "read_curve",
     "write_report",
 ]

@@ -50,35 +50,3 @@ def encode_video(frames: Sequence[np.ndarray], fps: float) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return target.getvalue()
-
-
-def mosaic(clips: Sequence[Clip], columns: int = 4) -> list[np.ndarray]:
-    """Play clips side by side: pictures of all of them, each with its label, as one film.
-
-    A clip that is shorter than the others stays at its last picture.
-    """
-    rows = -(-len(clips) // columns)
-    columns = min(columns, len(clips))
-    height, width = clips[0].frames[0].shape[:2]
-    cell = (height + GAP, width + GAP)
-    labels = [_label(clip.label) for clip in clips]
-    film = []
-    for moment in range(max(len(clip.frames) for clip in clips)):
-        sheet = np.full((rows * cell[0] - GAP, columns * cell[1] - GAP, 3), 255, np.uint8)
-        for number, clip in enumerate(clips):
-            top, left = (number // columns) * cell[0], (number % columns) * cell[1]
-            frame = clip.frames[min(moment, len(clip.frames) - 1)]
-            sheet[top : top + height, left : left + width] = frame
-            tag = labels[number][:height, :width]
-            sheet[top : top + tag.shape[0], left : left + tag.shape[1]] = tag
-        film.append(sheet)
-    return film
-
-
-def _label(text: str) -> np.ndarray:
-    """White letters on a dark tag, (h, w, 3)."""
-    letters = font(12)
-    left, _, right, _ = letters.getbbox(text)
-    tag = Image.new("RGB", (int(right - left) + 10, 18), INK)
-    ImageDraw.Draw(tag).text((5, 9), text, "white", letters, anchor="lm")
-    return np.asarray(tag)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from choreo.errors import UsageError
 from choreo.viz.style import (
@@ -75,6 +75,38 @@ def hit_heatmap(panels: Mapping[str, np.ndarray]) -> bytes:
         place.set_xlabel("nearest code")
         place.tick_params(length=0)
     axes[0, 0].set_ylabel("commanded skill")
+    return to_png(figure)
+
+
+def switch_heatmap(matrix: np.ndarray, skills: Sequence[int]) -> bytes:
+    """Hit rate of a skill (column) after another one (row), (n, n); NaN stays white."""
+    figure, axes = make_axes(1, 1, 5.6, 5.0)
+    place = axes[0, 0]
+    shown = place.imshow(matrix, cmap="GnBu", vmin=0, vmax=1, interpolation="nearest")
+    names = [str(skill) for skill in skills]
+    place.set_xticks(range(len(skills)), names)
+    place.set_yticks(range(len(skills)), names)
+    place.tick_params(length=0)
+    place.set_xlabel("skill that then acts")
+    place.set_ylabel("skill that acted before")
+    bar = figure.colorbar(shown, ax=place, format=PercentFormatter(1, decimals=0), shrink=0.8)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    return to_png(figure)
+
+
+def choice_strips(
+    chosen: Sequence[np.ndarray], rewards: Sequence[np.ndarray], colours: np.ndarray
+) -> bytes:
+    """Skills over time, a strip per episode (T,) in the skills' colours, and the reward over it."""
+    figure, axes = make_axes(len(chosen), 1, 11.1, 1.05 * len(chosen) + 0.5, shared=True)
+    top = max(*(float(np.max(reward)) for reward in rewards), 1e-9)
+    low = min(*(float(np.min(reward)) for reward in rewards), 0.0)
+    for number, (place, skills, reward) in enumerate(zip(axes[:, 0], chosen, rewards)):
+        extent = (0, len(skills), low, low + 1.1 * (top - low))
+        place.imshow(colours[skills][None], aspect="auto", extent=extent, alpha=0.55)
+        place.plot(np.arange(len(reward)) + 0.5, reward, color=INK, linewidth=1)
+        place.set_ylabel(f"start {number}")
+    axes[-1, 0].set_xlabel("steps (colour: chosen skill; line: reward)")
     return to_png(figure)
 
 

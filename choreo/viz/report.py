@@ -1,16 +1,18 @@
 """One page of HTML that holds everything it shows and needs no network."""
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Literal
 
 from choreo.errors import StorageError
 from choreo.viz.css import STYLE
+from choreo.viz.script import SCRIPT
 
 Tone = Literal["good", "bad", "neutral"]
+QUIET = ' class="quiet"'
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,52 @@ class Video:
 
 
 @dataclass(frozen=True)
+class Panels:
+    """Figures of `choreo.viz.charts` (SVG) side by side, with the colours of what they show."""
+
+    figures: Sequence[str]
+    caption: str
+    colours: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Film:
+    """A small mp4 under a title, which plays when it is clicked; `anchor` is where links lead."""
+
+    title: str
+    mp4: bytes
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Films:
+    """Films side by side, with one sentence on what they show."""
+
+    films: Sequence[Film]
+    caption: str
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column names them. `strong` is the column that stands out."""
+    """Rows of text; the first column names them.
+
+    `strong` is the column that stands out; it and the last one take the colours of `tones`, one per
+    row. Rows numbered in `quiet` step back; columns numbered in `words` hold words. A `sortable`
+    table sorts by any column; its `totals` are rows that stay below. `links` lead from the names of
+    rows to anchors of films.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
     strong: int | None = None
+    title: str = ""
+    quiet: Collection[int] = ()
+    words: Collection[int] = ()
+    tones: Sequence[Tone] = ()
+    sortable: bool = False
+    totals: Sequence[Sequence[str]] = ()
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -54,29 +95,45 @@ class Section:
     title: str
     text: str
     verdicts: Sequence[Verdict] = ()
-    content: Sequence[Picture | Video | Table] = ()
+    content: Sequence[Picture | Video | Panels | Films | Table] = ()
 
 
 def write_report(
-    path: Path, title: str, lead: str, sections: Sequence[Section], footer: str = ""
+    path: Path,
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    footer: str = "",
+    renew: float | None = None,
 ) -> Path:
     """Write one self-contained page: pictures and videos are inside it, nothing is fetched.
 
-    Raises StorageError when it cannot be written.
+    An open page loads itself anew after `renew` seconds. A reader sees the page of before or the
+    new one, never a part. Raises StorageError when it cannot be written.
     """
+    again = "" if renew is None else f'<meta http-equiv="refresh" content="{renew:.0f}">\n'
     page = "".join(
         (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-            f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
+            '<meta name="color-scheme" content="light dark">\n',
+            f"{again}<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
             f"<header>\n<h1>{escape(title)}</h1>\n<p>{escape(lead)}</p>\n</header>\n",
             *map(_section, sections),
-            f"<footer>{escape(footer)}</footer>\n</main>\n</body>\n</html>\n",
+            f"<footer>{escape(footer)}</footer>\n</main>\n",
+            f"<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         )
     )
+    return write_text(path, page)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Put text into a file, whole or not at all; raises StorageError when it cannot be written."""
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     except OSError as error:
         raise StorageError(f"the report {path} could not be written ({error.strerror})") from error
     return path
@@ -92,9 +149,13 @@ def _section(section: Section) -> str:
     return "".join([*parts, "</section>\n"])
 
 
-def _content(item: Picture | Video | Table) -> str:
+def _content(item: Picture | Video | Panels | Films | Table) -> str:
     if isinstance(item, Table):
         return _table(item)
+    if isinstance(item, Panels):
+        return _panels(item)
+    if isinstance(item, Films):
+        return _films(item)
     caption = escape(item.caption)
     if isinstance(item, Picture):
         data = base64.b64encode(item.png).decode("ascii")
@@ -108,19 +169,83 @@ def _content(item: Picture | Video | Table) -> str:
     return f"<figure>\n{inner}\n<figcaption>{caption}</figcaption>\n</figure>\n"
 
 
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
-    rows = "".join(f"<tr>{_cells(row, table.strong)}</tr>\n" for row in table.rows)
-    note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+def _panels(panels: Panels) -> str:
+    figures = "".join(
+        f'<div role="img" aria-label="{escape(panels.caption)}">{figure}</div>\n'
+        for figure in panels.figures
+    )
+    names = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in panels.colours.items()
+    )
+    legend = f'<p class="legend">{names}</p>\n' if names else ""
+    caption = f"<figcaption>{escape(panels.caption)}</figcaption>"
+    return f'<figure>\n{legend}<div class="panels">\n{figures}</div>\n{caption}\n</figure>\n'
+
+
+def _films(item: Films) -> str:
+    films = "".join(map(_film, item.films))
+    return f'<div class="films">\n{films}</div>\n<p class="note">{escape(item.caption)}</p>\n'
+
+
+def _film(film: Film) -> str:
+    data, title = base64.b64encode(film.mp4).decode("ascii"), escape(film.title)
     return (
-        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}</tbody>\n</table></div>\n{note}"
+        f'<figure class="film" id="{escape(film.anchor)}">\n'
+        f'<button type="button" aria-pressed="false" aria-label="Play or stop {title}">'
+        f'<video loop muted playsinline src="data:video/mp4;base64,{data}"></video></button>\n'
+        f"<figcaption>{title}</figcaption>\n</figure>\n"
     )
 
 
-def _cells(row: Sequence[str], strong: int | None) -> str:
-    cells = [f'<th scope="row">{escape(row[0])}</th>']
-    for number, text in enumerate(row[1:], start=1):
-        mark = ' class="strong"' if number == strong else ""
-        cells.append(f"<td{mark}>{escape(text)}</td>")
-    return "".join(cells)
+def _table(table: Table) -> str:
+    head = "".join(_heading(table, number) for number in range(len(table.columns)))
+    rows = "".join(
+        f"<tr{QUIET if number in table.quiet else ''}>{_cells(table, number)}</tr>\n"
+        for number in range(len(table.rows))
+    )
+    totals = "".join(f"<tr>{_plain_cells(row)}</tr>\n" for row in table.totals)
+    title = f"<h3>{escape(table.title)}</h3>\n" if table.title else ""
+    note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+    kind = ' class="sortable"' if table.sortable else ""
+    return (
+        f'{title}<div class="scroll"><table{kind}>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}</tbody>\n{_foot(totals)}</table></div>\n{note}"
+    )
+
+
+def _foot(totals: str) -> str:
+    return f"<tfoot>\n{totals}</tfoot>\n" if totals else ""
+
+
+def _heading(table: Table, column: int) -> str:
+    text = escape(table.columns[column])
+    text = f'<button type="button">{text}</button>' if table.sortable else text
+    return f'<th scope="col"{_mark(table, column)}>{text}</th>'
+
+
+def _cells(table: Table, number: int) -> str:
+    row = table.rows[number]
+    name = escape(row[0])
+    if table.links:
+        name = f'<a href="#{escape(table.links[number])}">{name}</a>'
+    cells = [
+        f"<td{_mark(table, column, number)}>{escape(text)}</td>"
+        for column, text in enumerate(row[1:], start=1)
+    ]
+    return "".join([f'<th scope="row">{name}</th>', *cells])
+
+
+def _mark(table: Table, column: int, row: int | None = None) -> str:
+    """The classes of a cell, or of a heading where there is no row."""
+    names = ["strong"] * (column == table.strong) + ["words"] * (column in table.words)
+    if row is not None and table.tones:
+        names += [table.tones[row]] * (column in (table.strong, len(table.columns) - 1))
+    elif row is not None:
+        names += ["best"] * (column == table.strong)
+    return f' class="{" ".join(names)}"' if names else ""
+
+
+def _plain_cells(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{escape(text)}</td>" for text in row[1:])
+    return f'<th scope="row">{escape(row[0])}</th>{cells}'

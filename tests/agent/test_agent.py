@@ -253,6 +253,28 @@ def test_adapting_takes_model_skills_and_policy_and_begins_the_rest_anew() -> No
     assert np.array_equal(play(old, skill=3), play(new, skill=3))
 
 
+def test_one_policy_for_the_task_is_the_explorer_or_a_fresh_one() -> None:
+    old = toy_agent(seed=1)
+    for start in ("explorer", "model"):
+        new = adapt(old, CONFIG, seed=2, start=start)
+        assert new.parts == "task" and new.plays_task and new.controller is None
+        assert np.array_equal(play(old), play(new)) == (start == "explorer")
+        assert np.array_equal(play(old, skill=3), play(new, skill=3))
+        critic = new.state_dict()["task_policy.critic.linears.0.weight"]
+        assert not critic.equal(old.state_dict()["explorer.critic.linears.0.weight"])
+
+
+def test_an_agent_that_explored_by_chance_has_no_explorer_to_start_from() -> None:
+    by_chance = toy_agent(exploration=ExplorationConfig(kind="random"))
+    for old, why in (
+        (by_chance, "explored by random actions"),
+        (toy_agent("offline"), "comes from offline"),
+        (toy_agent("task"), "comes from task"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            adapt(old, CONFIG, seed=2, start="explorer")
+
+
 def test_random_numbers_outside_stay_untouched_when_an_agent_is_built() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)

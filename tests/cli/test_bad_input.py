@@ -72,6 +72,10 @@ def test_environments_that_cannot_be_used(
     assert not (tmp_path / "run").exists(), "nothing is left behind"
 
 
+DEBUG = ["pretrain", "--preset", "debug", "--env", "toy_envs:point"]
+APT = ["--exploration.kind", "apt"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -90,6 +94,24 @@ def test_environments_that_cannot_be_used(
         ),
         (["env", "check"], "needs the id"),
         (["finetune", "--env", "toy_envs:point"], "--from RUN, or --from-scratch"),
+        (
+            [*DEBUG, *APT, "--imagination.starts", "2", "--exploration.neighbours", "9"],
+            "--exploration.neighbours is 9, and an update imagines 8 states (2 starts x 4)",
+        ),
+        (
+            [*DEBUG, "--skills.neighbours", "129"],
+            "--skills.neighbours is 129, and an update imagines 128 states",
+        ),
+        (["finetune", "--env", "toy_envs:point", "--start", "model"], "--from RUN"),
+        (["finetune", "--env", "toy_envs:point", "--start", "luck"], "explorer"),
+        (
+            ["finetune", "--env", "toy_envs:point", "--start", "skills", "--from-scratch"],
+            "--start skills and --from-scratch contradict one another",
+        ),
+        (
+            ["finetune", "--env", "toy_envs:point", "--start", "model", "--freeze-skills"],
+            "--freeze-skills with --start model",
+        ),
     ],
 )
 def test_commands_and_options_that_do_not_exist_or_fit(

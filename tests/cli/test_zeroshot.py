@@ -1,6 +1,7 @@
 """`choreo zeroshot`: what it prints, goal sets, choosing in imagination, bad input."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,40 @@ def test_a_reward_function_of_ones_own(
     assert found["skills"] == [[2], [2]]
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return seen['nothing_here']", "KeyError: 'nothing_here' (my_bad_reward.py, line 2)"),
+        ("return ['far'] * 4", "ValueError"),
+        ("return 1 / 0", "ZeroDivisionError"),
+        ("return [1.0]", "wanted one finite number for each"),
+    ],
+)
+def test_an_error_in_a_reward_function_is_a_sentence(
+    run: Path,
+    body: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "my_bad_reward.py").write_text(f"def bad(seen):\n    {body}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_bad_reward", raising=False)
+    own = [*IMAGINED, "--reward", "my_bad_reward:bad", "--episodes", "1", "--imagined-steps", "1"]
+    shown = refused(capsys, run, *own)
+    assert words in shown and "Traceback" not in shown
+
+
+def test_a_module_that_fails_while_it_is_imported_is_a_sentence(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_broken_module.py").write_text("def f(:\n")
+    monkeypatch.chdir(tmp_path)
+    shown = refused(capsys, run, *IMAGINED, "--reward", "my_broken_module:f")
+    assert "SyntaxError" in shown
+
+
 def picture(path: Path, width: int = 64, height: int = 64) -> Path:
     Image.new("RGB", (width, height), (10, 200, 30)).save(path)
     return path
@@ -142,6 +177,42 @@ def test_a_goal_image_becomes_an_observation(run: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(zeroshot.UsageError, match=words):
             zeroshot._read_image(path, agent)
+
+
+def test_a_goal_image_is_measured_and_shown(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_pictures = make("toy_envs:seen")
+    with_pictures.close()
+    agent = saved(run, tmp_path / "agent", with_pictures.spec)
+    goal = ["--goal-image", picture(tmp_path / "goal.png"), "--out", tmp_path / "out"]
+    options = [agent, *IMAGINED, *goal, "--episodes", "1", "--time-limit", "8"]
+    found = printed(capsys, *options)["goal"]
+    ranking = found["ranking"]
+    assert ranking[0]["skill"] == found["chosen"]
+    codes = [entry["code_distance"] for entry in ranking]
+    assert codes == sorted(codes) and len(codes) == load(run).num_skills
+    for entry in (*ranking, found["random"]):
+        for kind in ("model", "picture"):
+            others = entry[f"{kind}_start"], entry[f"{kind}_end"]
+            assert 0 <= entry[f"{kind}_nearest"] <= min(others)
+    ends = sorted(entry["picture_end"] for entry in ranking)
+    assert ends[found["place_of_chosen"] - 1] == ranking[0]["picture_end"]
+    page = (tmp_path / "out" / "goal.html").read_text()
+    assert "There is no film" in page and "(chosen)" in page  # the toy cannot be drawn
+    assert json.loads((tmp_path / "out" / "goal.json").read_text())["chosen"] == found["chosen"]
+    assert main(["zeroshot", *map(str, options), "--no-controls"]) == 0
+    assert "which knows nothing of the picture" in capsys.readouterr().out
+
+
+def test_a_dense_reward_makes_found_meaningless(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The toy point is rewarded in every step near the middle, where it starts.
+    assert printed(capsys, run, "--episodes", "2")["dense_reward"]
+    assert main(["zeroshot", str(run), "--episodes", "2"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "The reward is dense" in shown and "`found` says nothing here" in shown
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ ADVICE: dict[str, tuple[Callable[[], Any], str, Callable[[], Any]]] = {
     "bounds": (Unbounded, "TransformAction", lambda: TransformAction(Unbounded(), _same, UNIT)),
     "size": (
         large,
-        "TransformObservation with PIL",
+        "TransformObservation with Image.resize of PIL",
         lambda: TransformObservation(large(), resized, spaces.Box(0, 255, (64, 64, 3), np.uint8)),
     ),
     "range": (

@@ -19,7 +19,7 @@ from toy_episodes import (
 from choreo.envs import TimeStep
 from choreo.errors import EnvironmentMismatch, UsageError
 from choreo.evaluation import SkillReport, measure_health, windows
-from choreo.evaluation.health import CONDITIONS, play_skills, usual_steps
+from choreo.evaluation.conditions import CONDITIONS, play_skills, usual_steps
 from choreo.evaluation.windows import CONTEXT, LENGTH
 
 STEPS = 62

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from choreo.exploration import ExplorationConfig, IntrinsicReward, Replayed, make_intrinsic_reward
+from choreo.exploration.apt import ParticleEntropy
 from choreo.exploration.base import ExplorationKind
+from choreo.exploration.icm import Curiosity
 from choreo.exploration.lbs import LatentBayesianSurprise
 from choreo.exploration.plan2explore import Plan2Explore
 from choreo.exploration.random import RandomActions
@@ -49,6 +51,8 @@ def make(kind: ExplorationKind) -> IntrinsicReward:
         ("lbs", LatentBayesianSurprise),
         ("plan2explore", Plan2Explore),
         ("rnd", RandomNetworkDistillation),
+        ("apt", ParticleEntropy),
+        ("icm", Curiosity),
         ("random", RandomActions),
     ],
 )
@@ -61,7 +65,7 @@ def test_every_kind_gives_a_reward_for_every_imagined_state(
     assert bonus.loss(replayed()).shape == ()
 
 
-@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd"])
+@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd", "icm"])
 def test_every_network_learns_and_the_reward_reaches_the_states(kind: ExplorationKind) -> None:
     bonus = make(kind)
     trained = [p for p in bonus.parameters() if p.requires_grad]
@@ -71,7 +75,7 @@ def test_every_network_learns_and_the_reward_reaches_the_states(kind: Exploratio
     assert gradient.abs().sum() > 0
 
 
-@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd"])
+@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd", "icm"])
 def test_learning_lowers_the_loss(kind: ExplorationKind) -> None:
     bonus, data = make(kind), replayed()
     adam = torch.optim.Adam([p for p in bonus.parameters() if p.requires_grad], lr=1e-2)
@@ -105,8 +109,9 @@ def test_an_ensemble_that_agrees_gives_no_reward() -> None:
     torch.testing.assert_close(bonus.reward(states), torch.zeros(HORIZON + 1, ROWS))
 
 
-def test_disagreement_is_about_the_state_that_the_action_leads_to() -> None:
-    bonus, states = make("plan2explore"), imagined()
+@pytest.mark.parametrize("kind", ["plan2explore", "icm"])
+def test_the_bonus_is_about_the_state_that_the_action_leads_to(kind: ExplorationKind) -> None:
+    bonus, states = make(kind), imagined()
     before = bonus.reward(states)
     action = states.action.clone()
     action[1] += 1
@@ -114,8 +119,9 @@ def test_disagreement_is_about_the_state_that_the_action_leads_to() -> None:
     assert moved.tolist() == [False, False, True, False]
 
 
-def test_the_ensemble_learns_no_step_from_one_episode_into_the_next() -> None:
-    bonus, data = make("plan2explore"), replayed()
+@pytest.mark.parametrize("kind", ["plan2explore", "icm"])
+def test_no_bonus_learns_a_step_from_one_episode_into_the_next(kind: ExplorationKind) -> None:
+    bonus, data = make(kind), replayed()
     feat = data.feat.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(bonus.loss(replace(data, feat=feat)), feat)
     # Feature 2 of sequence 1 is the end of an episode: a target of the step before, no input.
@@ -135,6 +141,45 @@ def test_distillation_keeps_its_target_and_rewards_the_error() -> None:
     assert (bonus.reward(states) > 0).all()
     bonus.predictor.load_state_dict(bonus.target.state_dict())
     assert bonus.reward(states).abs().sum() == 0
+
+
+def test_particle_entropy_by_hand_counts_the_state_itself() -> None:
+    """Three states at 0, 1 and 3 with 2 neighbours: mean distances 1/2, 1/2 and 1."""
+    bonus = make_intrinsic_reward(replace(CONFIG, kind="apt", neighbours=2), 1, ACTIONS)
+    states = trajectory(torch.tensor([[[0.0], [1.0], [3.0]]]), torch.zeros(0, 3, ACTIONS))
+    expected = torch.log(torch.tensor([[1.5, 1.5, 2.0]]))
+    torch.testing.assert_close(bonus.reward(states), expected, atol=1e-3, rtol=0)
+    apart = trajectory(3 * dense(states.feat), states.action)
+    assert (bonus.reward(apart) > bonus.reward(states)).all()
+    assert not list(bonus.parameters())
+
+
+class Sum(torch.nn.Module):
+    """In place of a network with one output."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum(-1, keepdim=True)
+
+
+def test_curiosity_by_hand() -> None:
+    """phi is the one feature; forward says phi + action, inverse says phi + phi'.
+
+    Features 1, 2, 5 after actions 2 and 1: forward says 3 and 3, errors 1 and 4; inverse says 3 and
+    7, errors 1 and 36.
+    """
+    bonus = make_intrinsic_reward(replace(CONFIG, kind="icm", units=1), 1, 1)
+    assert isinstance(bonus, Curiosity)
+    for name in ("encoder", "inverse", "forward_model"):
+        setattr(bonus, name, Sum())
+    feat, action = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([0.0, 2.0, 1.0])
+    imagined = trajectory(feat.view(3, 1, 1), action[1:].view(2, 1, 1))
+    assert bonus.reward(imagined).flatten().tolist() == [0.0, 1.0, 4.0]
+    is_first = torch.tensor([[True, False, False]])
+    data = Replayed(feat.view(1, 3, 1), torch.zeros(1, 3), action.view(1, 3, 1), is_first)
+    expected = 0.8 * (1 + 36) / 2 + 0.2 * (1 + 4) / 2
+    torch.testing.assert_close(bonus.loss(data), torch.tensor(expected))
+    cut = replace(data, is_first=torch.tensor([[True, False, True]]))
+    torch.testing.assert_close(bonus.loss(cut), torch.tensor(0.8 * 1 / 2 + 0.2 * 1 / 2))
 
 
 def test_random_actions_train_and_reward_nothing() -> None:

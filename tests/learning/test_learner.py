@@ -1,3 +1,4 @@
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from choreo.agent import Agent, Parts
 from choreo.exploration import ExplorationConfig
 from choreo.exploration.base import ExplorationKind
 from choreo.imagination import ActorCritic, Trajectory
-from choreo.learning import learner as learner_module
+from choreo.learning import imagined
 from choreo.learning.learner import Learner, Update, adaptation_learner, pretraining_learner
 from choreo.nn import OptimizerConfig, precision
 
@@ -36,7 +37,7 @@ def unowned(learner: Learner) -> set[str]:
     return {".".join(n.split(".")[:2]) for n, p in named if p.requires_grad and id(p) not in ids}
 
 
-@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd"])
+@pytest.mark.parametrize("kind", ["lbs", "plan2explore", "rnd", "apt", "icm"])
 def test_every_parameter_has_exactly_one_optimiser_in_pre_training(kind: ExplorationKind) -> None:
     exploration = ExplorationConfig(kind=kind, layers=1, units=8)
     learner = make("pretraining", toy_agent(exploration=exploration))
@@ -53,7 +54,30 @@ def test_fine_tuning_trains_all_but_the_skill_space_and_the_critic_of_the_skills
     assert unowned(make("adaptation", freeze_skills=True)) == rest | {"skill_policy.actor"}
 
 
-@pytest.mark.parametrize("parts", ["pretraining", "adaptation"])
+def test_a_discriminator_learns_with_its_skills_and_nothing_else_of_them() -> None:
+    agent = toy_agent(skills=replace(CONFIG.skills, kind="diayn"))
+    learner = make("pretraining", agent)
+    assert unowned(learner) == {"skills.encoder", "skills.decoder"}
+    assert [part.name for part in learner.parts] == ["world_model", "exploration", "skills"]
+    before = copies(agent)
+    metrics = learner.update(toy_batch())
+    found = {".".join(name.split(".")[:3]) for name in changed(before, agent)}
+    assert {"skills.discriminator.logits", "skills.discriminator.means"} <= found
+    assert not any(name.startswith(("skills.codebook", "skills.encoder")) for name in found)
+    assert metrics["skills/reward"] < math.log(5) and metrics["skills/loss"] > 0
+    for key, value in learner.state_dict().items():
+        if key.startswith("skills.discriminator") and key.endswith("exp_avg"):
+            assert value.abs().sum() > 0, key
+
+
+def test_one_policy_for_a_task_leaves_skills_alone() -> None:
+    learner = make("task")
+    skills = {"skills.encoder", "skills.decoder", "skill_policy.actor", "skill_policy.critic"}
+    assert unowned(learner) == skills
+    assert [part.name for part in learner.parts] == ["world_model", "adaptation"]
+
+
+@pytest.mark.parametrize("parts", ["pretraining", "adaptation", "task"])
 def test_every_owned_parameter_receives_gradient(parts: Parts) -> None:
     learner = make(parts)
     for seed in range(2):
@@ -63,7 +87,7 @@ def test_every_owned_parameter_receives_gradient(parts: Parts) -> None:
             assert value.abs().sum() > 0, key
 
 
-@pytest.mark.parametrize("parts", ["pretraining", "adaptation"])
+@pytest.mark.parametrize("parts", ["pretraining", "adaptation", "task"])
 def test_a_part_changes_only_what_it_owns(parts: Parts) -> None:
     """Explorer, codebook, skills and meta-controller leave the world model bitwise as it was."""
     agent = toy_agent(parts)
@@ -73,7 +97,7 @@ def test_a_part_changes_only_what_it_owns(parts: Parts) -> None:
         "exploration": ("explorer.", "intrinsic."),
         "codebook": ("skills.",),
         "skills": ("skill_policy.",),
-        "adaptation": ("controller.", "skill_policy.actor."),
+        "adaptation": ("controller.", "skill_policy.actor.", "task_policy."),
     }
     update = Update(0, toy_batch(), learner.generator, learner.timer)
     for part in learner.parts:
@@ -155,13 +179,13 @@ def test_codes_are_checked_after_every_fourth_update() -> None:
 
 
 def test_a_trajectory_keeps_one_code_for_its_whole_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    imagine, seen = learner_module.imagine, []
+    imagine, seen = imagined.imagine, []
 
     def spy(*arguments) -> Trajectory:  # noqa: ANN002
         seen.append(imagine(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(learner_module, "imagine", spy)
+    monkeypatch.setattr(imagined, "imagine", spy)
     make("pretraining").update(toy_batch(batch=20))
     explorer, skills = seen
     assert explorer.choice is None and len(skills.choice) == CONFIG.imagination.horizon
@@ -202,7 +226,7 @@ def test_metrics_are_finite_scalars_and_parts_are_timed() -> None:
     assert {key.split("/")[0] for key in metrics} == set(timed) - {"entropy_reward"}
 
 
-@pytest.mark.parametrize("parts", ["pretraining", "adaptation"])
+@pytest.mark.parametrize("parts", ["pretraining", "adaptation", "task"])
 def test_a_restored_learner_goes_on_bitwise(parts: Parts) -> None:
     agent = toy_agent(parts)
     learner = make(parts, agent)

@@ -22,8 +22,9 @@ from choreo.evaluation.coverage import Coverage, Projection
 from choreo.evaluation.model_error import ModelError
 from choreo.evaluation.pictures import AHEAD, SEEN
 from choreo.report import skill_report, verdicts
+from choreo.report.film_section import most_different
 from choreo.report.picture_sections import compare_open_loop, picture_sections
-from choreo.report.skill_report import map_names, most_different, skill_paths
+from choreo.report.skill_report import map_names, skill_paths
 from choreo.viz import Section
 
 
@@ -54,11 +55,11 @@ def test_page_and_figures_of_a_real_environment(
     last = Section("One more", "Put after the others.")
     skill_report(agent, vector, tmp_path / "out", 2, 65, seed=0, more=[last])
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 7
     assert "no pictures of the simulator" in page
     assert "Install &lt;libegl1&gt;." in page
     assert page.index("Skills in motion") < page.index("One more")
-    assert not re.search(r"(src|href)=\"(?!data:)|https?://|@import", page)
+    assert not re.search(r"(src|href)=\"(?!data:|#film-)|https?://|@import", page)
     figures = json.loads((tmp_path / "out" / "skills.json").read_text())
     assert figures["coverage"]["coordinates"] == ["x", "y"]
     assert figures["settings"]["steps"] == agent.num_skills * 2 * 65
@@ -76,7 +77,7 @@ def test_the_page_of_an_agent_that_sees_images(tmp_path: Path) -> None:
     agent = make_agent(vector.spec)
     skill_report(agent, vector, tmp_path, 2, 62, seed=0)
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 6 + 2 + 1
+    assert page.count("data:image/png;base64,") == 7 + 2 + 1
     assert "names the skill from a single observation, a grey picture of 16 x 16" in page
     assert "Skill named right from one picture" in page
     order = ["The world model", "What the model expects", "What the codes look", "in motion"]
@@ -85,7 +86,7 @@ def test_the_page_of_an_agent_that_sees_images(tmp_path: Path) -> None:
     films = re.findall(r"data:video/mp4;base64,([^\"]+)", page)
     with av.open(io.BytesIO(base64.b64decode(films[0])), "r") as container:
         played = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(films) == 2
+    assert len(films) == 1 + agent.num_skills + 1, "the model's film, all skills, and chance"
     assert len(played) == SEEN + AHEAD
     assert played[0].shape == played[-1].shape
 
@@ -142,17 +143,23 @@ def with_figures(report: SkillReport, trained: int, hit: float) -> SkillReport:
 @pytest.mark.parametrize(
     ("trained", "hit", "tone", "words", "hit_words"),
     [
-        (310, 0.9, "good", "3.1 times as many cells as random actions", "90%; random actions 20%"),
-        (110, 0.26, "neutral", "1.10 times as many", "barely above"),
-        (98, 0.26, "neutral", "about as many cells as random", "barely above"),
-        (70, 0.2, "bad", "fewer cells than random actions (70 against 100)", "not above all"),
+        (
+            310,
+            0.9,
+            "good",
+            "310 cells: 3.1 times as many",
+            "90%; random actions 20%",
+        ),
+        (110, 0.26, "neutral", "1.10 times as many", "not twice as much"),
+        (98, 0.26, "neutral", "about as many as random", "not twice as much"),
+        (70, 0.2, "bad", "fewer than random actions (100)", "not above all"),
     ],
 )
 def test_verdicts(
     report: SkillReport, trained: int, hit: float, tone: str, words: str, hit_words: str
 ) -> None:
     changed = with_figures(report, trained, hit)
-    coverage = verdicts.coverage_verdicts(changed)[0]
+    coverage = verdicts.coverage_verdict(changed)
     assert coverage.tone == tone
     assert words in coverage.sentence
     verdict = verdicts.hit_verdict(changed)
@@ -165,7 +172,7 @@ def test_verdicts_of_what_was_not_measured(report: SkillReport) -> None:
     missing = replace(report, hit_rate=rates, model_error=None)
     assert verdicts.hit_verdict(missing).sentence.startswith("Not measured")
     assert verdicts.model_verdict(missing.model_error).sentence.startswith("Not measured")
-    assert len(verdicts.headline_table(missing).rows) == 4
+    assert len(verdicts.headline_table(missing).rows) == 5
 
 
 def test_an_untrained_model_is_called_misleading(report: SkillReport) -> None:
@@ -183,14 +190,14 @@ def test_a_model_worse_than_the_mean_is_not_called_good(own: float, tone: str) -
 def test_codebook_verdict() -> None:
     verdict = verdicts.codebook_verdict(CodeUse(np.full(4, 2500)), "what was recorded", 7)
     assert verdict.tone == "good"
-    assert "100% of the 4 codes" in verdict.sentence
+    assert "4 of the 4 codes" in verdict.sentence
     assert "7 unused codes were replaced" in verdict.sentence
 
 
 def test_headline_table_has_a_row_per_figure(report: SkillReport) -> None:
     table = verdicts.headline_table(report)
     assert all(len(row) == len(table.columns) for row in table.rows)
-    assert table.rows[1][-1] == "25%"  # chance with 4 skills
+    assert table.rows[1][-2] == "25%"  # chance with 4 skills
 
 
 def test_a_map_of_one_coordinate_runs_over_time(report: SkillReport) -> None:

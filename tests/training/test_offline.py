@@ -88,6 +88,17 @@ def test_fine_tuning_takes_the_skills_to_an_environment(run: Path, tmp_path: Pat
     assert config["training"]["batch"] == 4 and config["logging"]["checkpoint_every"] == 100
 
 
+def test_there_is_no_explorer_to_start_from(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--env", "toy_envs:point", "--frames", "60", "--run-dir", str(tmp_path / "task")]
+    assert main(["finetune", "--from", str(run), "--start", "explorer", *QUIET, *where]) == 2
+    error = capsys.readouterr().err
+    assert "no trained explorer" in error and "offline" in error and "--start model" in error
+    assert not (tmp_path / "task").exists()
+    assert main(["finetune", "--from", str(run), "--start", "model", *QUIET, *where]) == 0
+
+
 def test_the_report_needs_no_environment(run: Path, tmp_path: Path) -> None:
     assert main(["skills", str(run), "--out", str(tmp_path / "data")]) == 0
     figures = json.loads((tmp_path / "data" / "skills.json").read_text())

@@ -74,6 +74,17 @@ def test_until_then_random_skills_act_each_for_a_few_steps() -> None:
     assert all(sample for _, _, sample in session.asked)
 
 
+def test_without_skills_the_policy_of_the_task_acts_from_the_first_frame() -> None:
+    session = Recorder(2)
+    rng = np.random.default_rng(0)
+    phase = Adapting(10, AdaptationConfig(reward_threshold=0.5), 1000, rng, False)
+    for frames in (0, 20):
+        phase.act(session, step(), frames)
+    assert session.asked == [("task", None, True)] * 2
+    assert phase.resting(rewards(0.0), 20) == ("adaptation",)
+    assert phase.resting(rewards(1.0), 20) == ()
+
+
 def test_a_restored_phase_goes_on_with_its_skill() -> None:
     phase = adapting()
     first, second = Recorder(2), Recorder(2)

@@ -142,13 +142,32 @@ def test_seeds_give_different_runs(tmp_path: Path, plain: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["plan2explore", "rnd", "random"])
+@pytest.mark.parametrize("kind", ["plan2explore", "rnd", "apt", "icm", "random"])
 def test_every_kind_of_exploration_runs(tmp_path: Path, kind: str) -> None:
     folder = pretrain(tmp_path / "run", "--exploration.kind", kind, frames=70)
     train = [line for line in metrics(folder) if line["kind"] == "train"]
     names = {key.split("/")[0] for key in train[-1]}
     assert state(folder)["learner"]["updates"] == 3
     assert ("exploration" in names) == (kind != "random")
+
+
+def test_skills_by_a_discriminator_run_resume_and_are_reported_on(tmp_path: Path) -> None:
+    options = ["--skills.kind", "diayn", "--exploration.kind", "apt"]
+    whole = pretrain(tmp_path / "whole", *options, frames=80)
+    parts = pretrain(tmp_path / "parts", *options, frames=60)
+    assert_same_run(whole, pretrain(parts, *options, frames=80))
+    train = [line for line in metrics(whole) if line["kind"] == "train"]
+    assert train[-1]["skills/told_right"] <= 1 and "codebook/loss" not in train[-1]
+    report = ["--env", "toy_envs:long_point", "--time-limit", "60", "--steps", "60"]
+    assert (
+        main(["skills", str(whole), *report, "--episodes", "2", "--out", str(tmp_path / "out")])
+        == 0
+    )
+    figures = json.loads((tmp_path / "out" / "skills.json").read_text())
+    assert 0 <= figures["hit_rate"]["trained"] <= 1
+    old, new = tensors(whole), tensors(finetune(tmp_path / "task", "--from", str(whole), frames=50))
+    key = "agent.skills.discriminator.means"
+    assert old[key].equal(new[key])
 
 
 def test_several_observation_keys_run(tmp_path: Path) -> None:
@@ -203,6 +222,62 @@ def test_from_scratch_has_the_same_sizes_and_fresh_weights(plain: Path, tmp_path
     shared = {key for key in old if key.startswith("agent.") and key in new}
     assert all(old[key].shape == new[key].shape for key in shared)
     assert not old["agent.skills.codebook.codes"].equal(new["agent.skills.codebook.codes"])
+
+
+TAKEN = {
+    "explorer": ("world_model.rssm.input.weight", "task_policy.actor.mean.weight"),
+    "model": ("world_model.rssm.input.weight",),
+    "scratch": (),
+}
+"""What each start takes of the pre-trained agent, by the name it has in the new one."""
+
+
+@pytest.mark.parametrize("start", TAKEN)
+def test_every_start_takes_what_it_says_and_learns_the_task(
+    start: str, plain: Path, tmp_path: Path
+) -> None:
+    chosen = ["--from", str(plain), "--start", start]
+    begun = load(finetune(tmp_path / "begun", *chosen, env="toy_envs:silent", frames=6))
+    old = load(plain).state_dict() | {
+        "task_policy.actor.mean.weight": load(plain).state_dict()["explorer.actor.mean.weight"]
+    }
+    new = begun.state_dict()
+    for key in {key for keys in TAKEN.values() for key in keys} & new.keys():
+        assert old[key].equal(new[key]) == (key in TAKEN[start]), key
+    folder = finetune(tmp_path / "run", *chosen)
+    assert state(folder)["learner"]["adaptation"] > 0
+    assert json.loads((folder / "config.json").read_text())["config"]["start"] == start
+    agent = load(folder)
+    assert agent.plays_task and (agent.controller is None) == (start != "scratch")
+    assert agent.session().act(np.ones(4)).shape == (2,)
+    options = ["--episodes", "2", "--json", "--time-limit", "20"]
+    assert main(["evaluate", str(folder), *options]) == 0
+
+
+def test_a_start_goes_on_bitwise_after_it_was_stopped(plain: Path, tmp_path: Path) -> None:
+    chosen = ["--from", str(plain), "--start", "explorer"]
+    whole = finetune(tmp_path / "whole", *chosen)
+    parts = finetune(tmp_path / "parts", *chosen, frames=70)
+    assert_same_run(whole, finetune(parts, *chosen))
+
+
+def test_old_names_of_starts_go_on_and_other_starts_are_refused(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run from before `--start` resumes as what it was."""
+    for name, old, same, other in (
+        ("skills", [], ["--start", "skills"], ["--start", "explorer"]),
+        ("scratch", ["--from-scratch"], ["--start", "scratch"], ["--start", "skills"]),
+    ):
+        chosen = ["--from", str(plain)]
+        folder = finetune(tmp_path / name, *chosen, *old, frames=60)
+        content = json.loads((folder / "config.json").read_text())
+        assert content["config"].pop("start") == name
+        (folder / "config.json").write_text(json.dumps(content))
+        finetune(folder, *chosen, *same, frames=70)
+        where = ["--env", "toy_envs:point", "--frames", "80", "--run-dir", str(folder)]
+        assert main(["finetune", *chosen, *where, *other]) == 2
+        assert "start: found" in capsys.readouterr().err
 
 
 def test_fine_tuning_from_a_snapshot(plain: Path, tmp_path: Path) -> None:

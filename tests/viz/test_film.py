@@ -6,7 +6,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from choreo.viz.film import GAP, LABEL, Clip, encode_video, film_strip, mosaic
+from choreo.viz.film import GAP, LABEL, Clip, encode_video, film_strip
 
 SIZE = 32
 
@@ -23,13 +23,6 @@ def test_a_strip_has_a_row_per_clip_and_even_moments() -> None:
     assert [sheet[SIZE // 2, column, 0] for column in columns] == [0, 20, 40]
     assert [sheet[SIZE + GAP + SIZE // 2, column, 0] for column in columns] == [200] * 3
     assert sheet[:SIZE, :LABEL].min() < 100  # the label
-
-
-def test_a_mosaic_waits_for_the_longest() -> None:
-    film = mosaic([clip("a", [10, 20, 30]), clip("b", [40])], columns=2)
-    assert len(film) == 3
-    assert film[2][SIZE - 1, SIZE - 1, 0] == 30
-    assert film[2][SIZE - 1, -1, 0] == 40
 
 
 def test_a_video_can_be_played_again() -> None:

@@ -1,6 +1,7 @@
 """What a family of environments provides: one simulator in its own units and at its own pace."""
 
 import abc
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +57,10 @@ class Simulator(abc.ABC):
     @abc.abstractmethod
     def coordinates(self) -> np.ndarray:
         """Return the values (C,) float64 that `coordinate_names` names."""
+
+    def joints_at_limits(self) -> float:
+        """See `Environment.joints_at_limits`."""
+        return math.nan
 
     def camera_number(self, name: str) -> int:
         """Return the index of a camera given by name, or by index in digits."""

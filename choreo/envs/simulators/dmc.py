@@ -2,8 +2,9 @@
 
 import contextlib
 import math
+import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dm_env
@@ -14,7 +15,7 @@ from dm_control.suite import common, quadruped
 from dm_env import specs
 
 from choreo.envs.rendering.artist import Artist
-from choreo.envs.simulators import coordinates, physics_states
+from choreo.envs.simulators import coordinates, joints, physics_states
 from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.simulators.coordinates import NO_COORDINATES, Coordinates
 from choreo.envs.simulators.layout import Layout
@@ -24,13 +25,17 @@ from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
 # dm_control declares this bound (MuJoCo's mjMAXVAL) for an actuator without limits.
 _UNLIMITED = 1e10
 
+# Geoms that are a few pixels wide, and how many times as large films draw them. [ours]
+DRAWN_LARGER = {"point_mass": {"pointmass": 3.0}}
+
 
 class DmSimulator(Simulator):
     """A `dm_env.Environment` whose observations are put end to end in their own order.
 
     Its uint8 arrays of rank 3 are images under their own names, channels first. A last step with
     discount 0 is terminal, with any other discount it is a time limit. `frame_limit` is needed
-    only where the environment does not know its own.
+    only where the environment does not know its own. `larger` has geoms, by name, that are drawn
+    so many times as large where people look and no camera is named.
     """
 
     def __init__(
@@ -40,8 +45,10 @@ class DmSimulator(Simulator):
         named: Coordinates = NO_COORDINATES,
         camera: str = "0",
         frame_limit: int | None = None,
+        larger: Mapping[str, float] = types.MappingProxyType({}),
     ) -> None:
         self.id = id
+        self._larger = larger
         self._environment = environment
         self._tells_reward = False  # not yet looked at
         self._random = _find_random_state(id, environment)
@@ -83,10 +90,14 @@ class DmSimulator(Simulator):
     def coordinates(self) -> np.ndarray:
         return coordinates.as_array(self._named, self._physics() if self._named.names else None)
 
+    def joints_at_limits(self) -> float:
+        return joints.share_at_limits_of(getattr(self._environment, "physics", None))
+
     def render(self, height: int, width: int, camera: str | None = None) -> np.ndarray:
         physics = self._physics()
         index = self._camera_index(camera)
-        return self._artist.draw(physics.model.ptr, physics.data.ptr, index, height, width)
+        with _drawn_larger(physics.model, self._larger if camera is None else {}):
+            return self._artist.draw(physics.model.ptr, physics.data.ptr, index, height, width)
 
     def find_upside_down(self, camera: str | None = None) -> str | None:
         physics = self._physics()
@@ -122,6 +133,19 @@ class DmSimulator(Simulator):
         return physics
 
 
+@contextlib.contextmanager
+def _drawn_larger(model: Any, larger: Mapping[str, float]) -> Iterator[None]:
+    """Let geoms, by name, be larger while they are drawn; physics never sees them so."""
+    before = np.array(model.geom_size) if larger else None
+    try:
+        for name, times in larger.items():
+            model.geom_size[model.name2id(name, "geom")] *= times
+        yield
+    finally:
+        if before is not None:
+            model.geom_size[:] = before
+
+
 def suite_simulator(id: str, domain: str, task: str, time_limited: bool = True) -> DmSimulator:
     """Return a task of the dm_control suite; `time_limited` keeps the suite's own limit.
 
@@ -134,7 +158,8 @@ def suite_simulator(id: str, domain: str, task: str, time_limited: bool = True) 
         options["time_limit"] = math.inf
     load = _load_escape if (domain, task) == ("quadruped", "escape") else _load
     environment = load(domain, task, options)
-    return DmSimulator(id, environment, coordinates.suite_coordinates(domain), camera_of(domain))
+    named, larger = coordinates.suite_coordinates(domain), DRAWN_LARGER.get(domain, {})
+    return DmSimulator(id, environment, named, camera_of(domain), larger=larger)
 
 
 class _PhysicsWithoutContexts(quadruped.Physics):

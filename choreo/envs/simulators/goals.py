@@ -61,4 +61,5 @@ def make_point_mass(
         ReachCorner((SIGNS[horizontal] * GOAL, SIGNS[vertical] * GOAL), start, random=0),
         time_limit=SECONDS if time_limited else math.inf,
     )
-    return dmc.DmSimulator(id, environment, suite_coordinates("point_mass"))
+    larger = dmc.DRAWN_LARGER["point_mass"]
+    return dmc.DmSimulator(id, environment, suite_coordinates("point_mass"), larger=larger)

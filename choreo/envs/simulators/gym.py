@@ -14,6 +14,7 @@ from PIL import Image
 
 from choreo.envs.flatten import Leaf, leaves
 from choreo.envs.rendering import backends, images
+from choreo.envs.simulators import joints
 from choreo.envs.simulators.base import Frame, Simulator
 from choreo.envs.simulators.values import Declared, flag_of, is_exact, reward_of, to_vector
 from choreo.envs.spaces import ArraySpec
@@ -71,6 +72,9 @@ class GymSimulator(Simulator):
 
     def coordinates(self) -> np.ndarray:
         return np.zeros(0)
+
+    def joints_at_limits(self) -> float:
+        return joints.share_at_limits_of(self._environment.unwrapped)
 
     def render(self, height: int, width: int, camera: str | None = None) -> np.ndarray:
         if self._environment.render_mode != "rgb_array":

@@ -12,6 +12,7 @@ import numpy as np
 
 from choreo.envs.rendering import backends
 from choreo.envs.rendering.artist import Artist
+from choreo.envs.simulators import joints
 from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.spaces import ArraySpec
 from choreo.errors import UsageError
@@ -111,6 +112,9 @@ class MetaworldSimulator(Simulator):
     def coordinates(self) -> np.ndarray:
         """Return position of the hand (m) and opening of the gripper, from 0 to 1."""
         return self._observation[:4].astype(np.float64)
+
+    def joints_at_limits(self) -> float:
+        return joints.share_at_limits(self._model, self._data)
 
     def set_goal(self, goal: np.ndarray | None) -> bool:
         """Give the goal (m, in the world's frame), or three values of the object's start before it.

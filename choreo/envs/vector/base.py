@@ -54,6 +54,10 @@ class VectorEnv(abc.ABC):
     def coordinates(self) -> np.ndarray:
         """Return the named state coordinates (N, C) float64."""
 
+    def joints_at_limits(self) -> np.ndarray:
+        """Return the share of limited joints at a limit (N,), NaN where it is not known."""
+        return np.full(self.num, np.nan)
+
     @abc.abstractmethod
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         """Draw environment `index` as uint8 (H, W, 3)."""

@@ -73,6 +73,9 @@ class ProcessVector(VectorEnv):
     def coordinates(self) -> np.ndarray:
         return np.stack(self._ask_all([("coordinates",)] * self.num))
 
+    def joints_at_limits(self) -> np.ndarray:
+        return np.array(self._ask_all([("joints_at_limits",)] * self.num))
+
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         return self._ask(index, ("render", height, width))
 

@@ -45,6 +45,9 @@ class SerialVector(VectorEnv):
     def coordinates(self) -> np.ndarray:
         return np.stack([environment.coordinates() for environment in self._environments])
 
+    def joints_at_limits(self) -> np.ndarray:
+        return np.array([environment.joints_at_limits() for environment in self._environments])
+
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         return self._environments[index].render(height, width)
 

@@ -101,6 +101,7 @@ def _answer(environment: Environment, name: str, arguments: list[Any]) -> Any:
         return pack(environment.reset(arguments[0]))
     answers = {
         "coordinates": environment.coordinates,
+        "joints_at_limits": environment.joints_at_limits,
         "render": environment.render,
         "set_goal": environment.set_goal,
     }

@@ -1,0 +1,168 @@
+"""Of what a report is: which run and checkpoint, how it was trained, and when."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from choreo.agent import Agent, find_checkpoint
+from choreo.record import RunFolder, checkpoint
+from choreo.viz import Table
+
+UNKNOWN = "not recorded"
+
+CODES = {
+    "pretrain": "pre-trained without reward",
+    "offline": "trained from recorded data without reward",
+    "finetune": "fine-tuned from pre-trained skills",
+    "scratch": "trained on a task from fresh weights",
+}
+PARTS = {"pretraining": "pretrain", "offline": "offline", "adaptation": "finetune"}
+"""What an agent's parts tell of its training where no run folder tells it."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What is known of an agent's training; None where it was not written down.
+
+    `counted` is "frames" or "updates"; `source` what was fine-tuned or, offline, the data;
+    `frozen` says that fine-tuning left the skills as they were.
+    """
+
+    run: str
+    checkpoint: str
+    kind: str
+    environment: str
+    counted: str
+    count: int | None
+    updates: int | None = None
+    preset: str | None = None
+    seed: int | None = None
+    source: str | None = None
+    explored_by: str | None = None
+    frozen: bool = False
+    saved: str | None = None
+    written: str | None = None
+    version: str | None = None
+
+    @property
+    def trained_for(self) -> str:
+        """Frames and updates in words."""
+        if self.count is None:
+            return UNKNOWN
+        updates = f", {self.updates:,} updates" if self.updates and self.counted == "frames" else ""
+        return f"{self.count:,} {self.counted}{updates}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dict(vars(self))
+
+    def table(self) -> Table:
+        """All of it for a page."""
+        entries = {
+            "Run": self.run,
+            "Checkpoint": self.checkpoint,
+            "Agent": CODES[self.kind],
+            "Trained on": self.environment,
+            "Trained for": self.trained_for,
+            "Came from": self.source,
+            "Explored by": self.explored_by,
+            "Preset": self.preset,
+            "Seed of training": self.seed,
+            "Checkpoint saved": self.saved,
+            "Report written": self.written,
+            "Version": self.version,
+        }
+        rows = [(name, str(value)) for name, value in entries.items() if value is not None]
+        return Table(("of what", ""), rows)
+
+    def lead(self, skills: int, environment: str | None) -> str:
+        """How the agent came to its skills, in a sentence or two."""
+        amount = "" if self.count is None else f" for {self.trained_for}"
+        source = self.source or "a pre-trained agent"
+        where = "" if environment in (None, self.environment) else f" It is shown in {environment}."
+        since = "left as they were" if self.frozen else "changed by the reward since"
+        told = {
+            "pretrain": f"The agent explored {self.environment} without any reward{amount} and "
+            f"learned {skills} skills.",
+            "offline": f"The agent learned {skills} skills from {self.source or self.environment}, "
+            f"recorded data, without any reward and without acting{amount}.",
+            "finetune": f"This agent was fine-tuned on {self.environment}, with its reward"
+            f"{amount}. Its {skills} skills were learned before, by {source}, and {since}.",
+            "scratch": f"This agent is a control: it began with fresh weights and learned "
+            f"{self.environment} with its reward{amount}. Its {skills} skills were never learned "
+            "without reward.",
+        }
+        return told[self.kind] + where
+
+
+def provenance_of(run: Path, agent: Agent, now: datetime | None = None) -> Provenance:
+    """What the files of a run, checkpoint or snapshot say of the agent in it."""
+    found = find_checkpoint(run)
+    folder = run_folder_of(run)
+    state, content = checkpoint.load_state(found), _config(folder)
+    config = content.get("config", {})
+    command = config.get("command", PARTS[agent.parts])
+    kind = "scratch" if command == "finetune" and config.get("from_scratch") else command
+    counted = "updates" if command == "offline" else "frames"
+    exploration = config.get("exploration", {}).get("kind") if command == "pretrain" else None
+    return Provenance(
+        run=folder.name,
+        checkpoint=found.name,
+        kind=kind if kind in CODES else PARTS[agent.parts],
+        environment=config.get("env", agent.spec.id),
+        counted=counted,
+        count=state.get("count", _number_in(found.name, counted)),
+        updates=state.get("learner", {}).get("updates"),
+        preset=config.get("preset"),
+        seed=config.get("seed"),
+        source=_name(config.get("data" if command == "offline" else "source"), kind),
+        explored_by=exploration,
+        frozen=config.get("freeze_skills", False),
+        saved=_time(datetime.fromtimestamp((found / checkpoint.STATE).stat().st_mtime, UTC)),
+        written=_time(now or datetime.now(UTC)),
+        version=content.get("versions", {}).get("choreo"),
+    )
+
+
+def unrecorded(agent: Agent) -> Provenance:
+    """What an agent itself tells, where no files are known."""
+    kind, written = PARTS[agent.parts], _time(datetime.now(UTC))
+    return Provenance(UNKNOWN, UNKNOWN, kind, agent.spec.id, "frames", None, written=written)
+
+
+def run_folder_of(run: Path) -> Path:
+    """The run folder that a run, checkpoint or snapshot path lies in; the path without one."""
+    run = Path(run).resolve()
+    return next((p for p in (run, *run.parents[:2]) if (p / "config.json").exists()), run)
+
+
+def report_folder(run: Path) -> Path:
+    """Where the report of a run goes: skills/, and below it for a snapshot or old checkpoint."""
+    folder, run = run_folder_of(run), Path(run).resolve()
+    return folder / "skills" if run == folder else folder / "skills" / run.name
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """Options and versions of a run; empty for an agent that was saved outside one."""
+    path = RunFolder(folder).config_path
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _number_in(name: str, counted: str) -> int | None:
+    """The frames or updates that a snapshot's name tells."""
+    found = re.fullmatch(rf"{counted}_0*(\d+)", name)
+    return int(found[1]) if found else None
+
+
+def _name(source: str | None, kind: str) -> str | None:
+    """The last parts of a path: enough to tell, and nothing of the machine it lay on."""
+    if source is None or kind == "scratch":
+        return None
+    return "/".join(part for part in Path(source).parts[-2:] if part != "/")
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
