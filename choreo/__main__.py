@@ -16,6 +16,7 @@ def main() -> int:
     """Run the command line and return its exit code; the program `choreo` starts here."""
     from choreo.cli import main as run_command
 
+    _keep_results_apart()
     try:
         try:
             return run_command()
@@ -49,6 +50,23 @@ def _drop_if_full(stream: TextIO | None) -> None:
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _keep_results_apart() -> None:
+    """Leave stdout to this program: what libraries write to its descriptor goes to stderr."""
+    before = sys.stdout
+    try:
+        os.fstat(2)
+        own = os.dup(1)
+    except OSError:  # one of them is closed
+        return
+    if before is None:
+        return
+    before.flush()
+    os.dup2(2, 1)
+    sys.stdout = open(  # noqa: PTH123, SIM115 (a descriptor, for as long as the program runs)
+        own, "w", 1 if os.isatty(own) else -1, before.encoding, before.errors
+    )
 
 
 def _nobody_reads() -> bool:

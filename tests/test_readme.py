@@ -65,6 +65,22 @@ def test_the_library_example_ran_the_skill_it_names(
     assert len(set(actions)) > 8
 
 
+def test_the_control_loop_of_the_page_on_acting_runs(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, loop = _blocks(ROOT / "docs" / "acting.md", "python")
+    monkeypatch.chdir(workplace)
+    exec(compile(first, "acting.md", "exec"), {})
+    assert "0.08 s per action" in capsys.readouterr().out
+    names: dict[str, Any] = {}
+    exec(compile(loop, "acting.md", "exec"), names)
+    agent, session, seen = names["agent"], names["session"], names["vector"]
+    assert names["refused"] == 0 and session.held_steps == 0
+    low, high = agent.spec.action_low, agent.spec.action_high
+    assert (names["command"] >= low).all() and (names["command"] <= high).all()
+    assert seen.shape == agent.spec.observations["observation"].shape
+
+
 def test_an_own_environment_of_six_lines_fits_and_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

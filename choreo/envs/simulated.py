@@ -192,9 +192,9 @@ def _check_bounds(id: str, low: np.ndarray, high: np.ndarray) -> None:
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise EnvironmentMismatch(
             f"{id} has an unbounded action space: the bounds are {low.tolist()} to {high.tolist()}."
-            " Agents act in [-1, 1] and need finite bounds to scale to; give the environment a"
-            " wrapper that declares them (for Gymnasium: gymnasium.wrappers.RescaleAction over a"
-            " Box with finite bounds)."
+            " Agents act in [-1, 1] and need finite bounds to scale to; let the environment declare"
+            " them (for Gymnasium: gymnasium.wrappers.TransformAction(env, lambda action: action,"
+            " gymnasium.spaces.Box(low, high)))."
         )
     if not (low < high).all():
         raise EnvironmentMismatch(

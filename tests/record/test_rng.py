@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from choreo.errors import CheckpointError, UsageError
-from choreo.record import Streams, derive_seed
+from choreo.record import Streams, derive_seed, episode_seed
 
 
 def test_derived_seeds_are_stable() -> None:
@@ -85,3 +85,8 @@ def test_the_global_random_state_is_left_alone() -> None:
     torch.randn(3, generator=streams.torch("b"))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert repr(np.random.get_state()) == before[1]
+
+
+def test_seeds_of_episodes_fit_32_bits_with_a_sign() -> None:
+    seeds = {episode_seed(3, "env", number) for number in range(1000)}
+    assert len(seeds) == 1000 and 2**30 < max(seeds) < 2**31

@@ -163,3 +163,29 @@ def test_what_was_begun_in_an_episode_that_is_given_up_becomes_a_reset(tmp_path:
     other.finish()
     assert rows(other, 0)["is_first"].tolist() == [True] + [False] * 4 + [True]
     assert not rows(other, 0)["action"][-1].any()
+
+
+def test_simulators_are_given_seeds_of_31_bits(tmp_path: Path) -> None:
+    one = collector(tmp_path, "odd_envs:OldGenerator")
+    for _ in range(40):
+        one.step(lambda s: np.zeros((3, 2), np.float32))
+    assert max(one._seeds(one.episodes + more).max() for more in range(100)) < 2**31
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_its_seeds_of_63_bits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, first = collector(tmp_path / "whole"), collector(tmp_path / "cut")
+    whole.long_seeds = first.long_seeds = True
+    for _ in range(40):
+        whole.step(acting)
+    for _ in range(11):
+        first.step(acting)
+    state = {key: value for key, value in first.state().items() if key != "long_seeds"}
+    second = collector(tmp_path / "cut")
+    second.replay.restore(first.replay.state())
+    second.restore(state)
+    for _ in range(11, 40):
+        second.step(acting)
+    assert second.state() == whole.state() and not caplog.text
+    assert second._seeds(second.episodes).max() > 2**32

@@ -61,10 +61,10 @@ class MinariSource(Source):
         self._numbers = self._episodes()
         self.names = [f"{self._file(n)}: episode {n}" for n in self._numbers]
         self._repeat = self._metadata.get("action_repeat")
-        self._bounds = _bounds(self._storage.action_space, self.path)
+        self._bounds = _bounds(self._storage.action_space, self._data / METADATA)
         self._leaves, self._refused = leaves(self._storage.observation_space, dot=".")
         if not self._numbers:
-            raise UsageError(f"{path} is a Minari data set without episodes. Give another one.")
+            raise BadFile(self._data / METADATA, "it tells of no episode", "Give another data set")
 
     def files(self) -> list[Path]:
         return plain_files(self._data, ("",))

@@ -119,6 +119,6 @@ def _check_own_images(id: str, shown: dict[str, ArraySpec]) -> None:
             raise EnvironmentMismatch(
                 f"{id}: the image '{key}' is {height} x {width}; the world model's convolutions"
                 f" take squares of 32, 64 or 128. Let the environment give {nearest} x {nearest}"
-                " (for Gymnasium: gymnasium.wrappers.ResizeObservation), or name the other"
-                " observations with the option keys."
+                " (for Gymnasium: gymnasium.wrappers.TransformObservation with Image.resize of PIL"
+                " and a Box of that size), or name the other observations with the option keys."
             )

@@ -1,5 +1,6 @@
 """Gymnasium environments: observations by the rule of `flatten`, actions one bounded `Box`."""
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,13 +30,14 @@ class GymSimulator(Simulator):
 
     def __init__(self, id: str, environment: gymnasium.Env, keys: tuple[str, ...] = ()) -> None:
         self._id, self._environment = id, environment
-        self._shown = [_Shown(id, leaf) for leaf in _seen(id, environment.observation_space, keys)]
+        shown = [_Shown(id, leaf) for leaf in _seen(id, environment.observation_space, keys)]
+        self._shown = [one for one in shown if not keys or one.leaf.key in keys]
         box = _action_box(id, environment.action_space)
         self._shape, self._dtype = box.shape, box.dtype
         self._low, self._high = box.low, box.high
         self._raw: Any = None
         self._first, self._drawn = True, False
-        self.observations = {shown.leaf.key: shown.spec for shown in self._shown}
+        self.observations = {one.leaf.key: one.spec for one in shown}
         self.action_low = box.low.astype(np.float64).ravel()
         self.action_high = box.high.astype(np.float64).ravel()
         self.frame_limit = min(_limits(environment), default=None)
@@ -151,31 +153,30 @@ def make_gym(name: str, time_limited: bool = True) -> gymnasium.Env:
     options: dict[str, Any] = {"disable_env_checker": True}
     if not time_limited:
         options["max_episode_steps"] = -1
+    _check_module(name)
     try:
         environment = gymnasium.make(name, **options)
         if "rgb_array" in environment.metadata.get("render_modes", ()):
             environment.close()
             environment = gymnasium.make(name, render_mode="rgb_array", **options)
-    except ModuleNotFoundError as error:
-        if error.name == name.partition(":")[0]:
-            raise UsageError(
-                f"Gymnasium cannot make '{name}': there is no module '{error.name}', neither"
-                f" installed nor in the working directory {Path.cwd()}. The module before the"
-                " colon is imported because it registers the environment."
-            ) from error
-        raise _not_installed(name, error) from error
     except ImportError as error:
-        raise _not_installed(name, error) from error
+        raise UsageError(
+            f"Gymnasium cannot make '{name}' without a package that is not installed: {error}."
+            " Gymnasium's extras bring them, for example: pip install 'gymnasium[mujoco]'."
+        ) from error
     except gymnasium.error.Error as error:
         raise UsageError(f"Gymnasium cannot make '{name}': {error}") from error
     return environment
 
 
-def _not_installed(name: str, error: ImportError) -> UsageError:
-    return UsageError(
-        f"Gymnasium cannot make '{name}' without a package that is not installed: {error}."
-        " Gymnasium's extras bring them, for example: pip install 'gymnasium[mujoco]'."
-    )
+def _check_module(name: str) -> None:
+    """Refuse `module:Id` where there is no such module, which registers the environment."""
+    module = name.partition(":")[0].partition(".")[0]
+    if ":" in name and importlib.util.find_spec(module) is None:
+        raise UsageError(
+            f"Gymnasium cannot make '{name}': there is no module '{module}', neither installed nor"
+            f" in the working directory {Path.cwd()}; it should register the environment"
+        )
 
 
 def continuous_ids() -> list[str]:

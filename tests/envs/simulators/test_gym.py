@@ -1,11 +1,15 @@
+import importlib
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 
 from choreo.envs.make import make
+from choreo.envs.rendering import backends
 from choreo.envs.simulated import SimulatedEnvironment
 from choreo.envs.simulators.gym import GymSimulator
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
@@ -151,3 +155,57 @@ def test_an_unknown_gym_id_is_a_usage_error() -> None:
 def test_an_environment_without_frames_says_so() -> None:
     with pytest.raises(RendererUnavailable, match="rgb_array"):
         wrap(Fake()).render(8, 8)
+
+
+class Robot(HalfCheetahEnv):
+    """A user's subclass, in a module of another name."""
+
+
+class Holds(Fake):
+    """An environment of another package, which holds a model of MuJoCo's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        mujoco: Any = importlib.import_module("mujoco")
+        self.model = mujoco.MjModel.from_xml_string("<mujoco/>")
+
+
+@pytest.mark.parametrize(
+    ("make_robot", "needs"),
+    [
+        (lambda: Robot(), True),
+        (lambda: gymnasium.wrappers.TimeLimit(Robot(), 5), True),
+        (Holds, True),
+        (lambda: gymnasium.wrappers.TimeLimit(Holds(), 5), True),
+        (Fake, False),
+    ],
+)
+def test_a_back_end_is_chosen_for_what_stands_on_mujoco(
+    make_robot: Callable[[], gymnasium.Env], needs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> str:
+        raise RendererUnavailable("none here")
+
+    monkeypatch.setattr(backends, "choose_backend", refuse)
+    inner = make_robot()
+    inner.unwrapped.render_mode = "rgb_array"
+    inner.unwrapped.render = lambda: np.zeros((8, 8, 3), np.uint8)  # type: ignore[method-assign]
+    if not needs:
+        assert wrap(inner).render(8, 8).shape == (8, 8, 3)
+        return
+    with pytest.raises(RendererUnavailable, match="none here"):
+        wrap(inner).render(8, 8)
+
+
+def test_a_float_frame_is_no_black_picture() -> None:
+    inner = Fake()
+    inner.render_mode = "rgb_array"
+    inner.render = lambda: np.full((8, 8, 3), 0.5)  # type: ignore[method-assign]
+    with pytest.raises(RendererUnavailable, match=r"float64 from 0.5 to 0.5; wanted uint8"):
+        wrap(inner).render(8, 8)
+
+
+@pytest.mark.rendering
+def test_a_users_own_robot_is_drawn(renderer: str) -> None:
+    picture = make("odd_envs:own_cheetah", obs="pixels", image_size=32).reset(0).observation
+    assert picture["image"].std() > 10
