@@ -59,7 +59,7 @@ class Films:
 class Table:
     """Rows of text; the first column names them.
 
-    `strong` is the column that stands out; it and the last one take the colours of `tones`, one per
+    `strong` is the column that stands out; it and the next one take the colours of `tones`, one per
     row. A `sortable` table sorts by any column; its `totals` are rows that stay below. `links` lead
     from the names of rows to anchors of films.
     """
@@ -183,7 +183,7 @@ def _cells(table: Table, number: int, row: Sequence[str]) -> str:
     cells = [f'<th scope="row">{name}</th>']
     for column, text in enumerate(row[1:], start=1):
         mark = "strong" if column == table.strong else ""
-        if table.tones and column in (table.strong, len(row) - 1):
+        if table.tones and table.strong is not None and column - table.strong in (0, 1):
             mark = f"{mark} {table.tones[number]}".strip()
         cells.append(f'<td class="{mark}">{escape(text)}</td>' if mark else _cell(text))
     return "".join(cells)
