@@ -11,6 +11,7 @@ import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from choreo.agent import Agent, PolicyName, load, load_state
 from choreo.data import open_dataset
@@ -189,9 +190,10 @@ def printed_table(source: PageTable, title: str | None = None) -> Table:
     look = box.SIMPLE_HEAD if source.sortable else box.HEAVY_HEAD  # many columns: fewer lines
     table = Table(*source.columns, title=title, caption=source.note, box=look, pad_edge=False)
     for number, row in enumerate(source.rows):
-        colour = COLOURS[source.tones[number]] if source.tones else ""
-        last = f"[{colour}]{row[-1]}[/{colour}]" if colour else row[-1]
-        table.add_row(*row[:-1], last, end_section=number == len(source.rows) - 1)
+        cells: list[str | Text] = list(row)
+        if source.tones and source.strong is not None:
+            cells[source.strong + 1] = Text(row[source.strong + 1], COLOURS[source.tones[number]])
+        table.add_row(*cells, end_section=number == len(source.rows) - 1)
     for row in source.totals:
         table.add_row(*row)
     return table

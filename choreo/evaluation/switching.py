@@ -71,7 +71,7 @@ def measure_switching(
     """
     limit = vector.spec.episode_steps or (CHAIN + 1) * SKILL_STEPS
     each = min(SKILL_STEPS, limit // 2)
-    skipped = min(SKIPPED, each // 2)
+    skipped = SKIPPED if each > SKIPPED else each // 2
     most = min(CHAIN, max(1, limit // each - 1))
     table = np.full((agent.num_skills, agent.num_skills), np.nan)
     chains = _cut(_all_pairs(skills, seed), most)

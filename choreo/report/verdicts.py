@@ -17,7 +17,7 @@ CONTROLS = {
 }
 AHEAD = (1, 15)  # steps ahead at which the model is judged
 RECORDED, PLAYED = "recorded experience", "the steps of this report"
-COLUMNS = ("", "trained skills", "untrained agent", "random actions", "chance or lazy guess", "")
+COLUMNS = ("", "trained skills", "", "untrained agent", "random actions", "chance or lazy guess")
 
 
 def coverage_verdict(report: SkillReport) -> Verdict:
@@ -213,7 +213,7 @@ def headline_table(report: SkillReport) -> Table:
         "would be as even. Prediction errors: less is better, 1 is always guessing the mean; the "
         "lazy guess is that nothing changes."
     )
-    texts = [[row.name, *row.cells, rules.FOUND[row.tone]] for row in rows]
+    texts = [[r.name, r.cells[0], rules.FOUND[r.tone], *r.cells[1:]] for r in rows]
     return Table(COLUMNS, texts, note, strong=1, tones=[row.tone for row in rows])
 
 

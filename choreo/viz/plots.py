@@ -80,7 +80,7 @@ def hit_heatmap(panels: Mapping[str, np.ndarray]) -> bytes:
 
 def switch_heatmap(matrix: np.ndarray, skills: Sequence[int]) -> bytes:
     """Hit rate of a skill (column) after another one (row), (n, n); NaN stays white."""
-    figure, axes = make_axes(1, 1, 5.6, 5.0)
+    figure, axes = make_axes(1, 1, 11.1, 4.6)
     place = axes[0, 0]
     shown = place.imshow(matrix, cmap="GnBu", vmin=0, vmax=1, interpolation="nearest")
     names = [str(skill) for skill in skills]

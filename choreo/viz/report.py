@@ -69,7 +69,7 @@ class Films:
 class Table:
     """Rows of text; the first column names them.
 
-    `strong` is the column that stands out; it and the last one take the colours of `tones`, one per
+    `strong` is the column that stands out; it and the next one take the colours of `tones`, one per
     row. Rows numbered in `quiet` step back; columns numbered in `words` hold words. A `sortable`
     table sorts by any column; its `totals` are rows that stay below. `links` lead from the names of
     rows to anchors of films.
@@ -246,8 +246,9 @@ def _cells(table: Table, number: int) -> str:
 def _mark(table: Table, column: int, row: int | None = None) -> str:
     """The classes of a cell, or of a heading where there is no row."""
     names = ["strong"] * (column == table.strong) + ["words"] * (column in table.words)
-    if row is not None and table.tones:
-        names += [table.tones[row]] * (column in (table.strong, len(table.columns) - 1))
+    coloured = () if table.strong is None else (table.strong, table.strong + 1)
+    if row is not None and table.tones and column in coloured:
+        names.append(table.tones[row])
     return f' class="{" ".join(names)}"' if names else ""
 
 

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from choreo.record import Progress, Stopwatch
+from choreo.record.progress import Stages
 
 
 class Time:
@@ -77,3 +78,14 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     text = out.getvalue()
     assert "50/100 frames" in text
     assert "━" in text
+
+
+def test_stages_follow_one_another() -> None:
+    out = io.StringIO()
+    with Stages(Console(file=out, width=200)) as tell:
+        tell("playing", 5, 10)
+        tell("playing", 10, 10)
+        tell("filming", 1, 2)
+    lines = out.getvalue().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["playing", "filming"]
+    assert "10/10 steps" in lines[0] and "1/2 steps" in lines[1]

@@ -105,7 +105,7 @@ CASES: list[tuple[str, dict, str, Tone, Judge]] = [
 def judged(report: SkillReport) -> dict[str, Tone]:
     """Colour by row, as the table of the page has them."""
     table = verdicts.headline_table(report)
-    assert [row[-1] for row in table.rows] == [rules.FOUND[tone] for tone in table.tones]
+    assert [row[2] for row in table.rows] == [rules.FOUND[tone] for tone in table.tones]
     return {row[0]: tone for row, tone in zip(table.rows, table.tones)}
 
 

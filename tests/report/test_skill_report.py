@@ -197,7 +197,7 @@ def test_codebook_verdict() -> None:
 def test_headline_table_has_a_row_per_figure(report: SkillReport) -> None:
     table = verdicts.headline_table(report)
     assert all(len(row) == len(table.columns) for row in table.rows)
-    assert table.rows[1][-2] == "25%"  # chance with 4 skills
+    assert table.rows[1][-1] == "25%"  # chance with 4 skills
 
 
 def test_a_map_of_one_coordinate_runs_over_time(report: SkillReport) -> None:

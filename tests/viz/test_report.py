@@ -2,13 +2,15 @@
 
 import base64
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from choreo.errors import StorageError
-from choreo.viz import Picture, Section, Table, Verdict, Video, write_report
+from choreo.viz import Film, Films, Picture, Section, Table, Verdict, Video, write_report
 
 VOID = {"meta", "img", "br"}
 
@@ -57,3 +59,41 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"r\.html"):
         write_report(tmp_path / "file" / "r.html", "T", "L", [])
+
+
+def test_tables_sort_and_films_play_by_themselves(tmp_path: Path) -> None:
+    table = Table(
+        ("skill", "hit rate"), [("0", "9%"), ("1", "80%")], sortable=True,
+        totals=[("random", "7%")], links=["film-skill-0", "film-skill-1"],
+    )  # fmt: skip
+    judged = Table(
+        ("", "trained", "", "chance"), [("hit", "9%", "bad", "6%")], strong=1, tones=["bad"]
+    )
+    films = Films([Film("skill <0>", b"mp4", "film-skill-0")], "one")
+    section = Section("S", "T", content=[table, judged, films])
+    text = write_report(tmp_path / "r.html", "T", "L", [section]).read_text()
+    balance = Balance()
+    balance.feed(text)
+    assert balance.open == []
+    assert '<a href="#film-skill-0">0</a>' in text and 'id="film-skill-0"' in text
+    assert text.index("<tfoot>") > text.index("</tbody>") and "autoplay" not in text
+    assert '<td class="strong bad">9%</td><td class="bad">bad</td><td>6%</td>' in text
+    assert "skill &lt;0&gt;" in text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_a_click_on_a_heading_sorts_in_a_real_browser(tmp_path: Path) -> None:
+    rows = [("0", "9.5%"), ("1", "-"), ("2", "80%"), ("3", "1,000")]
+    table = Table(("skill", "rate"), rows, sortable=True)
+    page = write_report(tmp_path / "r.html", "T", "L", [Section("S", "T", content=[table])])
+    click = "<script>document.querySelectorAll('thead button')[1].click()</script>"
+    page.write_text(page.read_text().replace("</body>", f"{click}</body>"))
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+    ]  # fmt: skip
+    shown = subprocess.run(
+        [*command, page.as_uri()], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert re.findall(r'<th scope="row">(\d)</th>', shown) == ["3", "2", "0", "1"]
+    assert 'aria-sort="descending"' in shown
