@@ -257,11 +257,11 @@ class Chatty(Odd):
     """Prints whenever something is asked of it, and from C as well."""
 
     def __init__(self) -> None:
-        print("chatty: made")
+        sys.stdout.write("chatty: made\n")
         super().__init__()
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        print("chatty: reset")
+        sys.stdout.write("chatty: reset\n")
         return super().reset()
 
     def step(self, action: np.ndarray) -> Any:
@@ -318,7 +318,7 @@ class Program(Odd):
         super().__init__()
         code = "import time; time.sleep(60)"
         self.program = subprocess.Popen([sys.executable, "-c", code])
-        print("program", self.program.pid, file=sys.stderr, flush=True)
+        sys.stderr.write(f"program {self.program.pid}\n")
 
     def close(self) -> None:
         self.program.kill()

@@ -108,5 +108,5 @@ def test_pictures_are_not_cast_without_a_look() -> None:
     session = Agent(spec, CONFIG, "pretraining").session()
     picture = np.random.default_rng(0).integers(256, size=(3, 32, 32))
     session.act(picture, skill=0)  # whole numbers of another dtype are the same picture
-    with pytest.raises(EnvironmentMismatch, match="float64 from 0 to 1.*uint8 from 0 to 255"):
+    with pytest.raises(EnvironmentMismatch, match=r"float64 from 0 to 1.*uint8 from 0 to 255"):
         session.act(picture / 255, skill=0)

@@ -75,9 +75,9 @@ def test_signals_and_our_errors_pass_and_its_own_do_not(
 ) -> None:
     if act is end and not handled:
         return  # without a handler it ends the process
-    with pytest.raises(kind) as raised, handling(raise_stopped if handled else _default):
-        with Foreign("mine")("on reset"):
-            act()
+    handler = raise_stopped if handled else _default
+    with pytest.raises(kind) as raised, handling(handler), Foreign("mine")("on reset"):
+        act()
     assert isinstance(raised.value, EnvironmentFailed) == (kind is EnvironmentFailed)
 
 

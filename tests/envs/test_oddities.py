@@ -1,4 +1,4 @@
-"""What environments do that they should not: the same sentence from `check`, serial and parallel."""
+"""What environments should not do: the same sentence from `check`, serially and in processes."""
 
 import re
 from pathlib import Path
@@ -119,13 +119,13 @@ def test_nested_choices_and_tuples_are_flattened() -> None:
 def test_what_cannot_be_seen_can_be_left_out_as_the_error_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    id = "odd_envs:partly_seen"
+    name = "odd_envs:partly_seen"
     with pytest.raises(EnvironmentMismatch, match=r"'words' holds text.*option keys \(x\)"):
-        make(id)
-    assert make(id, keys=("x",)).reset(0).observation["x"].tolist() == [0, 0, 0]
-    assert main(["env", "check", id, "--keys", "x"]) == 0
+        make(name)
+    assert make(name, keys=("x",)).reset(0).observation["x"].tolist() == [0, 0, 0]
+    assert main(["env", "check", name, "--keys", "x"]) == 0
     with pytest.raises(EnvironmentMismatch, match="'many' is a Sequence"):
-        make(id, keys=("x", "many"))
+        make(name, keys=("x", "many"))
 
 
 @pytest.mark.parametrize(

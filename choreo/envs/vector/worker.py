@@ -1,7 +1,7 @@
-"""The program of one environment's process.
+"""The program of one environment's process: `python -P -m choreo.envs.vector.worker FD PARENT`.
 
-`python -P -m choreo.envs.vector.worker FD PARENT [main]`: FD is the file descriptor of its socket, PARENT the number of the process it ends with; `main`
-says that the parent's main thread started it.
+FD is the file descriptor of its socket, PARENT the number of the process it ends with; `main` after
+them says that the parent's main thread started it.
 
 Messages are pickled tuples between a parent and its own child. Arrays travel as their bytes, which
 is several times quicker than pickling arrays.
