@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "finetune": ("train", "adapt the skills of a run to a task"),
     "evaluate": ("measure", "returns of a skill, all skills, the meta-controller, or chance"),
     "skills": ("measure", "report on what the skills of a run are: report.html, skills.json"),
+    "report": ("report", "many runs on one page: tables, intervals, curves, what is missing"),
     "zeroshot": ("zeroshot", "fraction of goals that skills find without adaptation"),
     "data": ("data", "recorded data: inspect, import, export, collect, relabel"),
     "env": ("inspect", "list environments, or check one: `choreo env check ID`"),

@@ -1,6 +1,6 @@
-"""Scores over episodes, seeds and tasks: means, their uncertainty, and the benchmark's measures."""
+"""Scores over episodes and seeds: means, their uncertainty, and the benchmark's expert."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -57,37 +57,3 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
         raise UsageError(f"{successes} of {trials} is no fraction; give 0 <= successes <= trials")
     interval = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def interquartile_mean(scores: np.ndarray) -> float:
-    """Mean of the middle half of all scores, (runs, tasks) or (n,) (Agarwal et al. 2021)."""
-    return float(stats.trim_mean(np.ravel(scores).astype(np.float64), 0.25))
-
-
-def optimality_gap(scores: np.ndarray, goal: float = 1.0) -> float:
-    """By how much scores miss `goal` on average; more than the goal counts as the goal.
-
-    Source: Agarwal et al. 2021, section 4.3.
-    """
-    return float(np.maximum(goal - np.asarray(scores, np.float64), 0).mean())
-
-
-def bootstrap_interval(
-    scores: np.ndarray,
-    statistic: Callable[[np.ndarray], float],
-    seed: int,
-    resamples: int = 2000,
-    level: float = 0.95,
-) -> Interval:
-    """Percentile interval of a statistic of `scores` (runs, tasks) or (runs,).
-
-    Runs are drawn anew for every task by itself, as tasks are fixed and runs are not (the
-    stratified bootstrap of Agarwal et al. 2021).
-    """
-    table = np.asarray(scores, np.float64)
-    table = table[:, None] if table.ndim == 1 else table
-    runs, tasks = table.shape
-    picks = np.random.default_rng(seed).integers(runs, size=(resamples, runs, tasks))
-    values = [statistic(table[pick, np.arange(tasks)]) for pick in picks]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

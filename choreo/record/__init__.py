@@ -4,7 +4,7 @@ from choreo.record.checkpoint import latest, list_checkpoints, load, load_state,
 from choreo.record.logger import Logger
 from choreo.record.progress import Progress, Stopwatch
 from choreo.record.rng import Streams, derive_seed
-from choreo.record.run_folder import RunFolder, existing_run, open_run, versions
+from choreo.record.run_folder import RunFolder, existing_run, is_claimed, open_run, versions
 from choreo.record.sinks import WandbOptions
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "WandbOptions",
     "derive_seed",
     "existing_run",
+    "is_claimed",
     "latest",
     "list_checkpoints",
     "load",

@@ -38,9 +38,13 @@ class Stopwatch:
         finally:
             self.seconds[part] = self.seconds.get(part, 0.0) + self._clock() - began
 
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._began
+
     def shares(self) -> dict[str, float]:
         """Share of all time since the start that each part took, and "other" for the rest."""
-        total = max(self._clock() - self._began, 1e-9)
+        total = max(self.elapsed(), 1e-9)
         shares = {part: seconds / total for part, seconds in self.seconds.items()}
         return shares | {"other": max(0.0, 1.0 - sum(shares.values()))}
 

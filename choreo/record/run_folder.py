@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+import struct
 import weakref
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from typing import Any
 
 from choreo.errors import UsageError
 from choreo.record.files import write_whole, writing
+from choreo.record.machine import commit, hardware
 
 FORMAT = 1
 LOCK = "lock"
+FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, process
 PACKAGES = {
     "choreo": "choreo",
     "torch": "torch",
@@ -88,7 +91,12 @@ def open_run(
         StorageError: the folder cannot be written.
     """
     run = RunFolder(Path(path).absolute())
-    wanted = {"format": FORMAT, "config": _as_json(config), "versions": versions()}
+    wanted = {
+        "format": FORMAT,
+        "config": _as_json(config),
+        "versions": versions(),
+        "machine": {**hardware(config.get("device") != "cpu"), "commit": commit()},
+    }
     if not run.config_path.exists():
         _make(run)
     _claim(run)
@@ -121,6 +129,17 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether another process works on the run in a folder; asks, and claims nothing."""
+    try:
+        with (path / LOCK).open("rb") as file:
+            asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            found = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    except OSError:  # no such file, or a file system without locks
+        return False
+    return found[0] != fcntl.F_UNLCK
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Trainer(abc.ABC):
         values = torch.stack([value.double() for value in metrics.values()]).tolist()
         self.logger.write("train", self.counters(), dict(zip(metrics, values, strict=True)))
         shares = {f"share/{key}": value for key, value in self.stopwatch.shares().items()}
-        self.logger.timing(self.counters(), shares)
+        self.logger.timing(self.counters(), {"seconds": self.stopwatch.elapsed(), **shares})
 
     def _progress(self) -> Progress:
         label = f"{self.config.command} {self.run_folder.path.name}"

@@ -3,13 +3,14 @@
 from choreo.viz.compare import Card, Comparison, card_sheet, comparison_film, comparison_strip
 from choreo.viz.film import Clip, encode_video, film_strip, mosaic
 from choreo.viz.plots import Curve, learning_curves, read_curve
-from choreo.viz.report import Picture, Section, Table, Verdict, Video, write_report
+from choreo.viz.report import Panels, Picture, Section, Table, Verdict, Video, write_report
 
 __all__ = [
     "Card",
     "Clip",
     "Comparison",
     "Curve",
+    "Panels",
     "Picture",
     "Section",
     "Table",

@@ -24,6 +24,7 @@ def test_a_stopwatch_splits_the_time() -> None:
             time.now += seconds
     time.now += 2.0
     assert stopwatch.seconds == {"environment": 3.0, "updating": 5.0}
+    assert stopwatch.elapsed() == 10.0
     assert stopwatch.shares() == pytest.approx({"environment": 0.3, "updating": 0.5, "other": 0.2})
 
 

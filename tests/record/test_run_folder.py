@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from choreo.errors import UsageError
-from choreo.record import existing_run, open_run, versions
+from choreo.record import existing_run, is_claimed, open_run, versions
 
 CONFIG: dict[str, Any] = {
     "env": "walker",
@@ -132,3 +132,38 @@ def test_an_option_that_an_older_run_did_not_have_is_what_such_runs_did(tmp_path
         open_run(tmp_path, {"frames": 3, "precision": "bf16"}, later={"precision": "fp32"})
     run = open_run(tmp_path, {"frames": 3, "precision": "fp32"}, later={"precision": "fp32"})
     assert run.config() == {"frames": 3, "precision": "fp32"}
+
+
+def test_a_new_folder_holds_the_machine_and_the_commit(tmp_path: Path) -> None:
+    run = open_run(tmp_path, CONFIG)
+    machine = json.loads(run.config_path.read_text())["machine"]
+    assert set(machine) == {"processor", "cores", "cuda_device", "commit"}
+    assert machine["cores"] >= 1 and machine["processor"]
+
+
+def test_a_run_from_before_machines_were_recorded_opens(tmp_path: Path) -> None:
+    run = open_run(tmp_path, CONFIG)
+    content = json.loads(run.config_path.read_text())
+    del content["machine"]
+    run.config_path.write_text(json.dumps(content))
+    del run
+    assert open_run(tmp_path, CONFIG).config() == content["config"]
+
+
+def test_whether_another_process_works_on_a_run_is_asked_without_claiming(tmp_path: Path) -> None:
+    assert not is_claimed(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from choreo.record import open_run\n"
+        "run = open_run(Path(sys.argv[1]), {}); print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == "open\n"
+        assert is_claimed(tmp_path)
+        process.stdin.close()
+    assert not is_claimed(tmp_path)
