@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from choreo.errors import UsageError
+from choreo.evaluation.runs.files import number
 from choreo.evaluation.runs.labels import method_key, task_key
 from choreo.evaluation.runs.run import Run
 
@@ -76,11 +77,11 @@ def curves(runs: Sequence[Run], metric: str) -> dict[str, dict[str, Band]]:
 def _series(run: Run, kind: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Counts and values of a metric in a run, in order."""
     points = {
-        int(line[run.counted]): float(line[name])
+        int(count): value
         for line in run.metrics
         if line.get("kind") == kind
-        and isinstance(line.get(name), int | float)
-        and isinstance(line.get(run.counted), int | float)
+        and (count := number(line.get(run.counted))) is not None
+        and (value := number(line.get(name))) is not None
     }
     if not points:
         return None
@@ -97,7 +98,8 @@ def band(each: Sequence[tuple[np.ndarray, np.ndarray]]) -> Band:
     runs = np.isfinite(table).sum(0)
     grid, table, runs = grid[runs > 0], table[:, runs > 0], runs[runs > 0]
     middle = np.nanmean(table, axis=0)
-    off = np.nansum((table - middle) ** 2, axis=0)
+    with np.errstate(over="ignore"):
+        off = np.nansum((table - middle) ** 2, axis=0)
     freedom = np.maximum(runs - 1, 1)
     half = stats.t.ppf(0.975, freedom) * np.sqrt(off / freedom / runs)
     half = np.where(runs > 1, half, np.nan)

@@ -1,6 +1,7 @@
 """Files that another process may be writing: what is whole is read, what is not is told."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,10 @@ def _object(row: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return line if isinstance(line, dict) else None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

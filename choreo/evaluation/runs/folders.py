@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from choreo.errors import UsageError
-from choreo.evaluation.runs.files import read_json
-from choreo.evaluation.runs.run import Status
+from choreo.evaluation.runs.files import number, read_json
+from choreo.evaluation.runs.run import TRAINS, Status
 from choreo.record import is_claimed
 
 DEPTH = 4  # folders below a given one in which runs are looked for [ours]
@@ -118,7 +118,8 @@ def _planned(folder: Path, sweep: dict[str, Any]) -> Iterator[Place]:
 
 def _is_run(folder: Path) -> bool:
     content = read_json(folder / CONFIG, [])
-    return content is not None and "config" in content and "format" in content
+    config = (content or {}).get("config")
+    return isinstance(config, dict) and config.get("command") in TRAINS
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -130,8 +131,7 @@ def cell_status(place: Place, notes: list[str]) -> tuple[Status, str, float | No
     """How far a cell of a sweep is, why no further, and the seconds that it took."""
     done = read_json(place.path / "done.json", notes)
     if done is not None:
-        seconds = done.get("seconds")
-        return "done", "", float(seconds) if isinstance(seconds, int | float) else None
+        return "done", "", number(done.get("seconds"))
     if _beats(place.path) or is_claimed(place.run):
         return "running", "running", None
     failed = read_json(place.path / "failed.json", notes)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from choreo.evaluation.runs.labels import method_key, title
-from choreo.evaluation.runs.run import Run
+from choreo.evaluation.runs.run import TRAINS, Run
 
 OWN = ("seed", "env", "run_dir", "source", "data", "spec", "command", "logging")
 """Options, or groups of them, in which runs differ by nature or which change no number."""
@@ -50,7 +50,7 @@ def times(runs: Iterable[Run]) -> list[Time]:
 
 def _by_command(item: tuple[tuple[str, str], list[Run]]) -> tuple:
     (command, method), _ = item
-    return ("pretrain", "offline", "finetune", "evaluate").index(command), method_key(method)
+    return [*TRAINS, command].index(command), method_key(method)
 
 
 def made_with(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
@@ -59,7 +59,7 @@ def made_with(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
     names = list(dict.fromkeys(name for run in begun for name in run.versions))
     values: dict[str, Callable[[Run], str | None]] = {
         "machine": _machine,
-        "commit": lambda run: run.machine.get("commit"),
+        "commit": lambda run: run.commit,
     }
     for name in names:
         values[name] = lambda run, name=name: run.versions.get(name)

@@ -29,7 +29,7 @@ ASPECTS: dict[str, tuple[str, Callable[[Run], Value]]] = {
     "evaluation": ("how the final score was measured", _protocol),
     "time_limit": ("steps of an episode", lambda run: run.config.get("training.time_limit")),
     "versions": ("versions of the packages", _versions),
-    "commit": ("commit of the code", lambda run: run.machine.get("commit")),
+    "commit": ("commit of the code", lambda run: run.commit),
 }
 """Name for --pool, what it is, and its value for a run; None is not known or does not apply."""
 REPEATS = "repeats"

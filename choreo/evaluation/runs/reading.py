@@ -1,13 +1,12 @@
 """From a folder to a run: options, how far it is, and its final score."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from choreo.evaluation.runs.files import read_json, read_lines
+from choreo.evaluation.runs.files import number, read_json, read_lines
 from choreo.evaluation.runs.folders import Place, cell_status
 from choreo.evaluation.runs.labels import canonical, domain_of, method_of
 from choreo.evaluation.runs.run import SCRATCH, Final, Run, Status
@@ -28,7 +27,7 @@ def read_run(place: Place, cells: Mapping[tuple[Path, str], Place]) -> Run:
     config = flatten(content["config"]) if isinstance(content.get("config"), dict) else {}
     cell = place.cell or {}
     labels, options = place.labels, place.options
-    command = str(config.get("command") or cell.get("command"))
+    command = str(cell.get("command") or config.get("command"))
     env = str(config.get("env") or options.get("env") or config.get("data") or "unknown")
     task = str(labels.get("task") or env)
     metrics = tuple(read_lines(place.run / "metrics.jsonl", notes))
@@ -123,8 +122,9 @@ def _pretrained(
         return None
     before = cells.get((place.key[0], str(cell.get("from"))))
     source = before.run if before is not None else Path(str(config.get("source")))
-    content = (read_json(source / "config.json", []) or {}).get("config", {})
-    return _whole(content.get("frames") or content.get("updates"))
+    content = (read_json(source / "config.json", []) or {}).get("config")
+    options = content if isinstance(content, dict) else {}
+    return _whole(options.get("frames") or options.get("updates"))
 
 
 def action_repeat(run: Run, evaluation: Mapping[str, Any] | None) -> int | None:
@@ -151,13 +151,6 @@ def evaluated(data: Mapping[str, Any] | None, run: Run, notes: list[str]) -> Fin
     ends: Interval | None = (interval[0], interval[1]) if len(interval) == 2 else None
     at = run.reached or None
     return Final(value, ends, len(returns) or None, "evaluation.json", at, returns)
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

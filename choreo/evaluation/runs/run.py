@@ -74,7 +74,12 @@ class Run:
     @property
     def preset(self) -> str | None:
         """Name of the preset."""
-        return self.config.get("preset")
+        return None if self.config.get("preset") is None else str(self.config["preset"])
+
+    @property
+    def commit(self) -> str | None:
+        """Commit of the code, where it is recorded."""
+        return None if self.machine.get("commit") is None else str(self.machine["commit"])
 
     @property
     def normalised(self) -> float | None:

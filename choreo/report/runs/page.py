@@ -144,7 +144,7 @@ class RunsReport:
             "training": {f"{run.budget:,} {run.counted}" for run in own if run.budget},
             "pre-training": {f"{run.pretrained:,}" for run in own if run.pretrained},
             "preset": {run.preset for run in own if run.preset},
-            "observations": {run.config["obs"] for run in own if run.config.get("obs")},
+            "observations": {str(run.config["obs"]) for run in own if run.config.get("obs")},
             "action repeat": {str(run.action_repeat) for run in own if run.action_repeat},
         }
         parts = [f"{name} {' / '.join(sorted(values))}" for name, values in named.items() if values]

@@ -57,7 +57,7 @@ def _row(run: Run) -> dict[str, Any]:
         "processor": run.machine.get("processor"),
         "cores": run.machine.get("cores"),
         "cuda_device": run.machine.get("cuda_device"),
-        "commit": run.machine.get("commit"),
+        "commit": run.commit,
         **{f"version_{name}": version for name, version in run.versions.items()},
         "notes": "; ".join(run.notes),
     }

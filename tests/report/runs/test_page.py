@@ -14,6 +14,7 @@ import toy_results as toy
 from choreo.cli import main
 from choreo.cli import report as command
 from choreo.errors import UsageError
+from choreo.evaluation.runs.pooling import POOLABLE
 from choreo.report.runs import runs_report, write_runs_report
 
 VOID = {"meta", "img", "br"}
@@ -118,6 +119,25 @@ def test_names_are_text_on_the_page(tmp_path: Path) -> None:
     assert Page(page.read_text()).scripts == 0
     assert "<script" not in page.read_text() + text.read_text()
     assert rows_of(tmp_path / "out")[0]["task"] == bad
+
+
+def test_files_of_odd_content_make_no_traceback(tmp_path: Path) -> None:
+    root = toy.sweep(tmp_path, {"walker": ("walker_run",)}, seeds=2)
+    tuned = [root / f"finetune/walker_run-{name}" for name in ("skills-s0", "scratch-s1")]
+    toy.write(root / "pretrain/walker-s0/run/config.json", {"format": 1, "config": True})
+    toy.write(root / "pretrain/walker-s1/cell.json", {"labels": 3, "command": "pretrain"})
+    toy.write(tuned[0] / "done.json", {"seconds": float("nan")})
+    content = json.loads((tuned[1] / "run" / "config.json").read_text())
+    odd = {"preset": [1], "command": "?", "obs": {"a": 1}, "seed": "x", "frames": float("inf")}
+    content |= {"config": content["config"] | odd, "machine": {"commit": [], "processor": 1}}
+    toy.write(tuned[1] / "run" / "config.json", content)
+    with (tuned[0] / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "evaluation", "frames": 900, "return": Infinity}\n')
+        file.write('{"kind": "evaluation", "frames": NaN, "return": 1e300}\n')
+    toy.write(root / "skills/walker-s1/skills/skills.json", {"model_error": {"horizons": [15]}})
+    report = runs_report([root], pool=POOLABLE)
+    page = write_runs_report(report, tmp_path / "out")[0]
+    assert ["from scratch", "2"] in [row[:2] for row in Page(page.read_text()).rows]
 
 
 def test_missing_controls_and_pooled_differences_are_said(tmp_path: Path) -> None:
