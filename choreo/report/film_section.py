@@ -14,12 +14,11 @@ from choreo.evaluation.rollouts import run_episodes
 from choreo.record.progress import Tell, silent
 from choreo.viz import (
     Clip,
-    Film,
     Films,
     Picture,
     Section,
     Verdict,
-    encode_video,
+    clickable,
     film_strip,
 )
 
@@ -39,7 +38,7 @@ def film_section(
         return no_films(f"There are no pictures of the simulator in this report. {error}")
     seconds = (vector.spec.step_seconds or 0.05) * _film_every(report)
     fps = min(30.0, max(5.0, 1 / seconds))
-    films = [Film(c.label, encode_video(c.frames, fps), anchor(c.label)) for c in clips]
+    films = [clickable(clip, fps, anchor(clip.label)) for clip in clips]
     different = {
         f"skill {k}" for k in most_different(report.episodes["trained"], report.projection)
     }

@@ -13,7 +13,7 @@ from choreo.evaluation.goal import GoalReport
 from choreo.evaluation.rollouts import FRAME_SIZE, run_episodes
 from choreo.report import rules
 from choreo.report.provenance import Provenance
-from choreo.viz import Film, Films, Picture, Section, Table, Verdict, encode_video, write_report
+from choreo.viz import Clip, Films, Picture, Section, Table, Verdict, clickable, write_report
 from choreo.viz.drawing import enlarge, png
 
 PAGE, FIGURES = "goal.html", "goal.json"
@@ -89,7 +89,7 @@ def _film(report: GoalReport, agent: Agent, vector: VectorEnv, seed: int) -> Sec
     except RendererUnavailable as error:
         return Section(title, text, [Verdict("neutral", f"There is no film. {error}")])
     fps = min(30.0, max(5.0, 1 / (vector.spec.step_seconds or 0.05)))
-    film = Film(f"skill {skill}", encode_video(played[0].frames, fps), f"film-skill-{skill}")
+    film = clickable(Clip(f"skill {skill}", played[0].frames), fps, f"film-skill-{skill}")
     return Section(title, text, content=[Films([film], f"{fps:.0f} pictures a second.")])
 
 

@@ -16,7 +16,7 @@ CONTROLS = {
     "untrained": "the same agent untrained",
 }
 AHEAD = (1, 15)  # steps ahead at which the model is judged
-RECORDED, PLAYED = "recorded experience", "the steps of this report"
+RECORDED, PLAYED = "recorded experience", "this report"
 COLUMNS = ("", "trained skills", "", "untrained agent", "random actions", "chance or lazy guess")
 
 

@@ -1,7 +1,7 @@
 """Pictures, videos and the page they stand on; nothing here knows an agent."""
 
 from choreo.viz.compare import Card, Comparison, card_sheet, comparison_film, comparison_strip
-from choreo.viz.film import Clip, encode_video, film_strip
+from choreo.viz.film import Clip, clickable, encode_video, film_strip
 from choreo.viz.plots import Curve, learning_curves, read_curve
 from choreo.viz.report import (
     Film,
@@ -31,6 +31,7 @@ __all__ = [
     "Verdict",
     "Video",
     "card_sheet",
+    "clickable",
     "comparison_film",
     "comparison_strip",
     "encode_video",

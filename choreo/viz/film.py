@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from choreo.viz.drawing import GAP, INK, font, png
+from choreo.viz.report import Film
 
 LABEL = 92  # pixels left of a strip's rows
 
@@ -19,6 +20,12 @@ class Clip:
 
     label: str
     frames: Sequence[np.ndarray]
+
+
+def clickable(clip: Clip, fps: float, anchor: str) -> Film:
+    """A clip as a film that plays on click; before that its middle picture stands there."""
+    still = Image.fromarray(clip.frames[len(clip.frames) // 2]).quantize(64)
+    return Film(clip.label, encode_video(clip.frames, fps), anchor, png(still))
 
 
 def film_strip(clips: Sequence[Clip], columns: int = 8) -> bytes:

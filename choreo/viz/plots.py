@@ -89,7 +89,9 @@ def switch_heatmap(matrix: np.ndarray, skills: Sequence[int]) -> bytes:
     place.tick_params(length=0)
     place.set_xlabel("skill that then acts")
     place.set_ylabel("skill that acted before")
-    bar = figure.colorbar(shown, ax=place, format=PercentFormatter(1, decimals=0), shrink=0.8)
+    place.set_anchor("W")
+    beside = place.inset_axes((1.05, 0.1, 0.03, 0.8))
+    bar = figure.colorbar(shown, cax=beside, format=PercentFormatter(1, decimals=0))
     bar.outline.set_visible(False)  # type: ignore[operator]
     return to_png(figure)
 

@@ -50,11 +50,15 @@ class Panels:
 
 @dataclass(frozen=True)
 class Film:
-    """A small mp4 under a title, which plays when it is clicked; `anchor` is where links lead."""
+    """A small mp4 under a title, which plays when it is clicked; `anchor` is where links lead.
+
+    `poster` is the PNG that is shown before.
+    """
 
     title: str
     mp4: bytes
     anchor: str
+    poster: bytes
 
 
 @dataclass(frozen=True)
@@ -197,10 +201,12 @@ def _films(item: Films) -> str:
 
 def _film(film: Film) -> str:
     data, title = base64.b64encode(film.mp4).decode("ascii"), escape(film.title)
+    poster = base64.b64encode(film.poster).decode("ascii")
     return (
         f'<figure class="film" id="{escape(film.anchor)}">\n'
         f'<button type="button" aria-pressed="false" aria-label="Play or stop {title}">'
-        f'<video loop muted playsinline src="data:video/mp4;base64,{data}"></video></button>\n'
+        f'<video loop muted playsinline poster="data:image/png;base64,{poster}" '
+        f'src="data:video/mp4;base64,{data}"></video></button>\n'
         f"<figcaption>{title}</figcaption>\n</figure>\n"
     )
 

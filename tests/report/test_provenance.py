@@ -43,7 +43,7 @@ def test_kinds_of_training_are_told_truly(kind: str, tmp_path: Path) -> None:
     assert about.kind == kind and words in told
     assert ("explored" in told) == (kind == "pretrain")
     assert "/srv/me" not in json.dumps(about.to_json()), "nothing of the machine"
-    rows = dict(about.table().rows)  # type: ignore[arg-type]
+    rows = {row[0]: row[1] for row in about.table().rows}
     assert rows["Checkpoint"] == "frames_000004000" and rows["Preset"] == "cpu"
     assert {"Run", "Seed of training", "Checkpoint saved", "Report written"} <= rows.keys()
     assert "It is shown in cheetah." in about.lead(16, "cheetah")

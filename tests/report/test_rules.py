@@ -131,7 +131,7 @@ def test_cell_and_sentence_agree_on_what_is_bad(
 def test_the_codebook_says_the_same_numbers_in_table_and_sentence(good: SkillReport) -> None:
     rows = {row[0]: row[1] for row in verdicts.headline_table(good).rows}
     assert rows[RECORDED] == "16 of 16 (as 16.0)"
-    assert rows["Codes in use, the steps of this report"] == "15 of 16 (as 15.0)"
+    assert rows["Codes in use, this report"] == "15 of 16 (as 15.0)"
     recorded = verdicts.codebook_verdict(EVEN, verdicts.RECORDED).sentence
     assert "16 of the 16 codes are in use, as evenly as 16.0" in recorded
     played = verdicts.codebook_verdict(PLAYED, verdicts.PLAYED).sentence

@@ -77,7 +77,7 @@ def test_the_page_of_an_agent_that_sees_images(tmp_path: Path) -> None:
     agent = make_agent(vector.spec)
     skill_report(agent, vector, tmp_path, 2, 62, seed=0)
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 7 + 2 + 1
+    assert page.count("data:image/png;base64,") == 7 + 2 + 1 + agent.num_skills + 1
     assert "names the skill from a single observation, a grey picture of 16 x 16" in page
     assert "Skill named right from one picture" in page
     order = ["The world model", "What the model expects", "What the codes look", "in motion"]

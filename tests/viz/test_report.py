@@ -69,7 +69,7 @@ def test_tables_sort_and_films_play_by_themselves(tmp_path: Path) -> None:
     judged = Table(
         ("", "trained", "", "chance"), [("hit", "9%", "bad", "6%")], strong=1, tones=["bad"]
     )
-    films = Films([Film("skill <0>", b"mp4", "film-skill-0")], "one")
+    films = Films([Film("skill <0>", b"mp4", "film-skill-0", b"png")], "one")
     section = Section("S", "T", content=[table, judged, films])
     text = write_report(tmp_path / "r.html", "T", "L", [section]).read_text()
     balance = Balance()
