@@ -275,7 +275,7 @@ def damage(folder: Path, rng: Rng) -> str:
 
 def judge(folder: Path) -> str:
     """Read a set; "fine", "refused", or what should not have happened."""
-    from choreo.data import inspect_data
+    from choreo.data import ImportOptions, import_data, inspect_data
     from choreo.data.spec_file import read_spec
     from choreo.errors import ChoreoError
 
@@ -289,6 +289,8 @@ def judge(folder: Path) -> str:
         else:
             found = inspect_data(folder)
             told = [*found["bad"]["first"], *found["wrong"]]
+            with contextlib.suppress(ChoreoError):
+                import_data(folder, folder.parents[1] / "set", ImportOptions(skip_bad=True))
     except ChoreoError as error:
         told = [str(error)]
     except MemoryError:

@@ -11,6 +11,7 @@ from choreo.data.bounds import Bounds, observed_bounds
 from choreo.data.card import IMPORTED, read_card, versions, write_card, write_json
 from choreo.data.claim import claimed
 from choreo.data.episode import ACTION, BadEpisode, EpisodeData, Layout, check_finite, check_layout
+from choreo.data.files import BadFile, read_json, reading
 from choreo.data.finishing import finish_segments, hash_files, set_hash
 from choreo.data.formats.source import Skipped
 from choreo.data.plan import ImportOptions, Plan, as_recorded, make_plan, same_request
@@ -254,11 +255,11 @@ class _Import:
             shutil.rmtree(self.folder / PARTIAL, ignore_errors=True)
             return None
         try:
-            found = Progress.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                f"{path} cannot be read ({error!r}). Remove {self.folder} and import again."
-            ) from error
+            with reading(path):
+                found = Progress.from_json(read_json(path, self.folder))
+        except BadFile as error:
+            remedy = f"Remove {self.folder} and import again"
+            raise BadFile(path, error.wrong, remedy) from error
         if not same_request(found.request, self.plan.request()):
             raise UsageError(
                 f"{self.folder} holds an unfinished import of other data or with other options. "

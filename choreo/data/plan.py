@@ -8,6 +8,7 @@ from typing import Any
 
 from choreo.data.bounds import CARD_SAYS, Bounds, unit_bounds
 from choreo.data.episode import Layout, Reading
+from choreo.data.files import BadFile, plain_file
 from choreo.data.formats.detect import open_source
 from choreo.data.formats.source import Source
 from choreo.data.reading import parse_map
@@ -74,7 +75,7 @@ class Plan:
             "source": str(self.source.path.resolve()),
             "source_format": self.source.format,
             "files_sha256": self.source.files_sha256(),
-            "sampled_sha256": sampled_sha256(self.source.files()),
+            "sampled_sha256": sampled_sha256(self.source.files(), self.source.path),
             **{name: list(v) if isinstance(v, tuple) else v for name, v in options.items()},
             "declared": {
                 name: list(v) if isinstance(v, tuple) else v
@@ -146,12 +147,14 @@ def same_request(found: Any, wanted: dict[str, Any]) -> bool:
     return rest[0] == rest[1] and any(found.get(name) == wanted[name] for name in PLACES)
 
 
-def sampled_sha256(files: list[Path]) -> str:
+def sampled_sha256(files: list[Path], root: Path) -> str:
     """A hash over the beginning and the end of some files, spread over all."""
     digest = hashlib.sha256()
     for path in files[:: max(1, len(files) // SAMPLED_FILES)]:
-        if not path.is_file():
-            continue  # a pipe or a lost link, which its reader will name
+        try:
+            plain_file(path, root)
+        except BadFile:
+            continue  # its reader will name it
         with path.open("rb") as file:
             digest.update(file.read(SAMPLED_BYTES))
             file.seek(max(0, path.stat().st_size - SAMPLED_BYTES))

@@ -238,7 +238,7 @@ def _open_destination(
     wanted = {
         "task": task,
         "source": str(source.resolve()),
-        "sampled_sha256": sampled_sha256(sorted(source.glob("*.npz"))),
+        "sampled_sha256": sampled_sha256(sorted(source.glob("*.npz")), source),
         "recorded_in": None if card is None else _environment(card),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }

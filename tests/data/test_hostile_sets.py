@@ -295,9 +295,9 @@ def test_the_schema_says_what_is_wrong() -> None:
 
 
 def test_readers_hold_against_damage_by_chance() -> None:
-    """90 seeded cases; `benchmarks/fuzz_readers.py` does thousands."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "fuzz_readers.py"), "90", "7"]
+    """60 seeded cases; `benchmarks/fuzz_readers.py` does thousands."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "fuzz_readers.py"), "60", "7"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     found = json.loads(run.stdout or "{}")
     assert run.returncode == 0, found.get("wrong") or run.stderr
-    assert found["counts"]["refused"] > 40 and sum(found["counts"].values()) == 90
+    assert found["counts"]["refused"] > 30 and sum(found["counts"].values()) == 60
