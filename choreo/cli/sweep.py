@@ -2,7 +2,7 @@
 
 import io
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,8 @@ SCHEMA: dict[str, type] = {
     "skills": SkillsOptions,
     "zeroshot": ZeroshotOptions,
 }
+Slots = Sequence[Mapping[str, str]]
+"""Variables of the environment of every worker."""
 EVERY = 1.0  # seconds between two looks at how cells stand
 
 
@@ -93,6 +95,7 @@ def sweep(arguments: list[str]) -> int:
     options = tyro.cli(SweepOptions, args=arguments, prog="choreo sweep")
     if options.spec is None:
         return _list_specs(options)
+    _check_counts(options)
     spec, root = _read(options, options.spec)
     cells = expand(spec, SCHEMA)
     _check_values(cells, root)
@@ -108,9 +111,23 @@ def sweep(arguments: list[str]) -> int:
         retry = ["--retry", str(options.retry)] if options.retry else []
         words = ["choreo", "sweep", str(root), *retry, "--cell"]
         return _print_commands(board, lambda cell: shlex.join([*words, cell.name]))
+    places = _places(options, spec)
     if options.cell is not None:
-        return _run_one(options, root, cells, options.cell)
-    return _run(options, board)
+        return _run_one(options, root, cells, options.cell, places[0])
+    return _run(options, board, places)
+
+
+def _check_counts(options: SweepOptions) -> None:
+    for name, least in (("workers", 1), ("per_device", 1), ("retry", 0)):
+        if (value := getattr(options, name)) is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: at least {least} is needed")
+
+
+def _places(options: SweepOptions, spec: Spec) -> Slots:
+    """Where cells run on this machine; on a cluster it decides about devices."""
+    devices = 0 if spec.data.get("device") == "cpu" else torch.cuda.device_count()
+    per_device = None if options.ray is not None else options.per_device
+    return slots(options.workers, per_device, usable_cores(), devices)
 
 
 def _list_specs(options: SweepOptions) -> int:
@@ -170,10 +187,10 @@ def _print_commands(board: Board, line: Callable[[Cell], str]) -> int:
     return 0
 
 
-def _run(options: SweepOptions, board: Board) -> int:
+def _run(options: SweepOptions, board: Board, places: Slots) -> int:
     """Run cells until nothing is left to do; the last lines say what failed."""
     wish, numbers = Wish(), []
-    runner = _runner(options, board, wish)
+    runner = _runner(options, board, places, wish)
     with handling(_telling(wish, numbers)), View(board) as view:
         runner.run(view.update, EVERY)
     code = view.tell_end()
@@ -182,16 +199,13 @@ def _run(options: SweepOptions, board: Board) -> int:
     return code
 
 
-def _runner(options: SweepOptions, board: Board, wish: Wish) -> LocalRunner | RayRunner:
+def _runner(
+    options: SweepOptions, board: Board, places: Slots, wish: Wish
+) -> LocalRunner | RayRunner:
     if options.ray is None:
-        return LocalRunner(board, _slots(options), wish)
+        return LocalRunner(board, places, wish)
     gpus = None if options.per_device is None else 1 / options.per_device
     return RayRunner(board, Cluster(options.ray, options.workers or usable_cores(), gpus), wish)
-
-
-def _slots(options: SweepOptions) -> list[dict[str, str]]:
-    devices = 0 if options.device == "cpu" else torch.cuda.device_count()
-    return slots(options.workers, options.per_device, usable_cores(), devices)
 
 
 def _telling(wish: Wish, numbers: list[int]) -> Callable[[int, Any], None]:
@@ -204,12 +218,13 @@ def _telling(wish: Wish, numbers: list[int]) -> Callable[[int, Any], None]:
     return told
 
 
-def _run_one(options: SweepOptions, root: Path, cells: Sequence[Cell], name: str) -> int:
+def _run_one(
+    options: SweepOptions, root: Path, cells: Sequence[Cell], name: str, slot: Mapping[str, str]
+) -> int:
     """Run one cell; its exit code."""
     cell, wish, numbers = find(cells, name), Wish(), []
     source = None if cell.source is None else find(cells, cell.source)
     with handling(_telling(wish, numbers)):
-        slot = _slots(options)[0]
         outcome = run_one(root, cell, source, options.retry + 1, slot, wish)
     if outcome.kind == "busy":
         print(f"{cell.name}: {outcome.reason or 'another process is working on it'}")

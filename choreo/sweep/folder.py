@@ -67,9 +67,13 @@ def read_sweep(root: Path) -> dict[str, Any]:
     try:
         content = json.loads((root / SWEEP).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{root} is no sweep: {SWEEP} cannot be read ({error})") from error
+        raise UsageError(
+            f"{root / SWEEP} cannot be read ({error}). Copy it back, or give another folder"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UsageError(f"{root / SWEEP} is not a sweep of format {FORMAT}")
+        raise UsageError(
+            f"{root / SWEEP} is not a sweep of format {FORMAT}. Give another folder with --dir"
+        )
     return content
 
 

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from choreo.errors import UsageError
@@ -35,9 +35,6 @@ def slots(
     """
     if per_device is not None and not devices:
         raise UsageError("--per-device: there is no CUDA device here; use --workers")
-    for name, value in (("--workers", workers), ("--per-device", per_device)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} {value}: at least 1 is needed")
     count = workers or (devices * (per_device or 1) if devices else cores)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = visible.split(",") if visible else [str(number) for number in range(devices)]
@@ -52,7 +49,7 @@ def slots(
 class LocalRunner:
     """Does the cells of a board in one thread per slot."""
 
-    def __init__(self, board: Board, slots: list[dict[str, str]], wish: Wish) -> None:
+    def __init__(self, board: Board, slots: Sequence[Mapping[str, str]], wish: Wish) -> None:
         self._board, self._slots, self._wish = board, slots, wish
         self._news = threading.Condition()
         self._errors: list[BaseException] = []

@@ -56,10 +56,12 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def check_options(schema: Schema, command: str, options: Mapping[str, Any], where: str) -> None:
     """Refuse options that the command has not, and those that a sweep sets by itself."""
     known = option_types(schema[command])
-    for name in options:
+    for name, value in options.items():
         if name in RESERVED:
             raise UsageError(f"{where}: leave out the option {name!r}, which {RESERVED[name]}")
         check_name("option", name, [n for n in known if n not in RESERVED], where)
+        if not isinstance(value, str | int | float | list):
+            raise UsageError(f"{where}: {name} = {value!r}; wanted text, a number or a list")
 
 
 def with_whole_paths(schema: Schema, command: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Overrides:
         for key in ("preset", "device"):
             if getattr(self, key) is not None:
                 changed[key] = getattr(self, key)
+                for table in changed.get("stage", {}).values():
+                    table.get("options", {}).pop(key, None)
         for setting in self.settings:
             _set(name, changed.get("stage", {}), setting)
         return changed

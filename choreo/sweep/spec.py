@@ -15,6 +15,7 @@ over = ["task", "method", "seed"]
 methods = { skills = {}, scratch = { from-scratch = true } }
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,6 +162,8 @@ def _check_chains(name: str, tables: Mapping[str, Any]) -> None:
     """Every stage must lead, by `from`, to one that starts from nothing."""
     for key, table in tables.items():
         _check_keys(f"{name}: stage {key}", table, STAGE, {"from": str, "command": str})
+        if not re.fullmatch(r"\w[\w.-]*", key):
+            raise UsageError(f"{name}: stage {key!r} would be a folder; use letters, digits, -, _")
         passed = [key]
         while (source := tables[passed[-1]].get("from")) is not None:
             where = f"{name}: stage {passed[-1]} starts `from` a stage that nothing makes"

@@ -196,6 +196,18 @@ def test_told_to_stop_all_cells_save_and_no_process_is_left(
     assert not list(here.glob("s/*/*/lock*")) and not list(here.glob("s/*/*/failed.json"))
 
 
+def test_one_cell_that_is_told_to_stop_saves_and_asks_to_be_called_again(here: Path) -> None:
+    assert call(waiting(1), "--commands") == 0
+    alone = start("sweep", "s", "--cell", "pretrain/toy_waits-s0", folder=here)
+    until(lambda: starts("pretrain/toy_waits-s0"))
+    assert main(["sweep", "s", "--cell", "pretrain/toy_waits-s0"]) == 75, "another has it"
+    alone.terminate()
+    alone.communicate(timeout=60)
+    assert alone.returncode == 75 and (here / "s/pretrain/toy_waits-s0/run/saved").exists()
+    (here / "s" / "go").touch()
+    assert main(["sweep", "s", "--cell", "pretrain/toy_waits-s0"]) == 0
+
+
 def test_a_sweep_that_is_killed_leaves_no_process_and_its_cells_to_the_next(here: Path) -> None:
     path = write(Path("toy.toml"), waiting(2))
     sweep = start("sweep", path, "--dir", "s", "--workers", "2", folder=here)

@@ -151,6 +151,7 @@ def changed(**places: Any) -> dict[str, Any]:
         (changed(preset="debgu"), "unknown preset 'debgu'"),
         (changed(pretrain__options={"frames": "many"}), "frames"),
         (changed(finetune__frum="pretrain"), "did you mean 'from'"),
+        (changed(stage={"../up": {"command": "pretrain"}}), "would be a folder"),
     ],
 )
 def test_wrong_specs(
@@ -175,7 +176,9 @@ def test_wrong_specs(
         ("tiny --set frames=5", "wanted STAGE.OPTION=VALUE"),
         ("tiny --tasks point_mass_reach_topleft", "did you mean 'point_mass_reach_top_left'"),
         ("tiny --per-device 2 --device cpu", "no CUDA device"),
-        ("tiny --workers 0", "at least 1"),
+        ("tiny --workers 0", "--workers 0: at least 1"),
+        ("tiny --ray local --per-device 0", "--per-device 0: at least 1"),
+        ("tiny --retry -1", "at least 0"),
         ("tiny --preset huge", "unknown preset"),
         ("broken.toml", "cannot be read as TOML"),
     ],
