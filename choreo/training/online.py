@@ -98,6 +98,7 @@ class OnlineTrainer(Trainer):
             with self.stopwatch.watch("evaluating"):
                 values = self.evaluator(self.agent, self.count)
             self.logger.write("evaluation", self.counters(), values)
+            self.health.returns += [values["return"]] if self.phase.has_task else []
 
     def close(self) -> None:
         """Free environments and files."""

@@ -17,6 +17,7 @@ from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, Wandb
 from choreo.replay import Replay, SequenceSampler
 from choreo.training.batches import choose_batches
 from choreo.training.finite import FiniteCheck
+from choreo.training.health import HealthWatch
 from choreo.training.schedule import Every, Ratio
 from choreo.world_model import Batch
 
@@ -48,9 +49,12 @@ class Trainer(abc.ABC):
         self.agent, self.learner, self.streams = parts.agent, parts.learner, parts.streams
         self.stopwatch = Stopwatch()
         t, logging = config.training, config.logging
-        self.sampler = SequenceSampler(replay, t.batch, t.length, self.streams.numpy("sampler"))
+        rng, within = self.streams.numpy("sampler"), t.sequences == "episode"
+        self.sampler = SequenceSampler(replay, t.batch, t.length, rng, within)
         self.batches = choose_batches(self.sampler, self.agent.device, most_steps)
         self.finite = FiniteCheck(run.path)
+        adapts_after = getattr(t, "random_frames", None) if config.command == "finetune" else None
+        self.health = HealthWatch(self.agent.num_skills, adapts_after, self.counted)
         self.log_due, self.save_due = Every(logging.every), Every(logging.checkpoint_every)
         wandb = WandbOptions(project=logging.wandb_project) if logging.wandb else None
         self.logger = Logger(run.path, logging.tensorboard, wandb, config.to_json())
@@ -80,6 +84,7 @@ class Trainer(abc.ABC):
                     self._snapshot(before)
                     if self.save_due(self.count):
                         self.save()
+                    progress.note = self.health.note
                     progress.update(self.count, self.learner.updates)
             if self._saved_count() != self.count:
                 self.save()
@@ -140,7 +145,9 @@ class Trainer(abc.ABC):
     def _log(self, metrics: Metrics) -> None:
         self.finite.settle()
         values = torch.stack([value.double() for value in metrics.values()]).tolist()
-        self.logger.write("train", self.counters(), dict(zip(metrics, values, strict=True)))
+        line = dict(zip(metrics, values, strict=True))
+        line |= self.health.look(line, self.count)
+        self.logger.write("train", self.counters(), line)
         shares = {f"share/{key}": value for key, value in self.stopwatch.shares().items()}
         self.logger.timing(self.counters(), shares)
 
@@ -201,6 +208,7 @@ class Trainer(abc.ABC):
             "streams": self.streams.state(),
             "clocks": {name: clock.state() for name, clock in self.clocks().items()},
             "logger": self.logger.state(),
+            "health": self.health.state(),
             **self.own_state(),
         }
 
@@ -225,6 +233,7 @@ class Trainer(abc.ABC):
         for name, clock in self.clocks().items():
             clock.restore(state["clocks"][name])
         self.restore(tensors, state)
+        self.health.restore(state.get("health", {}))
         self.logger.restore(state["logger"])
 
 

@@ -102,6 +102,10 @@ APT = ["--exploration.kind", "apt"]
             [*DEBUG, "--skills.neighbours", "129"],
             "--skills.neighbours is 129, and an update imagines 128 states",
         ),
+        (
+            [*DEBUG, "--training.sequences", "episode", "--training.length", "22"],
+            "have 20 steps and hold no sequence of 22",
+        ),
         (["finetune", "--env", "toy_envs:point", "--start", "model"], "--from RUN"),
         (["finetune", "--env", "toy_envs:point", "--start", "luck"], "explorer"),
         (
