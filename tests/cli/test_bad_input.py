@@ -74,6 +74,7 @@ def test_environments_that_cannot_be_used(
 
 DEBUG = ["pretrain", "--preset", "debug", "--env", "toy_envs:point"]
 APT = ["--exploration.kind", "apt"]
+EPISODES = ["--training.sequences", "episode"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ APT = ["--exploration.kind", "apt"]
             "--skills.neighbours is 129, and an update imagines 128 states",
         ),
         (
-            [*DEBUG, "--training.sequences", "episode", "--training.length", "22"],
+            [*DEBUG, *EPISODES, "--training.time-limit", "20", "--training.length", "22"],
             "have 20 steps and hold no sequence of 22",
         ),
         (["finetune", "--env", "toy_envs:point", "--start", "model"], "--from RUN"),
