@@ -39,6 +39,16 @@ def falling_return(returns: Sequence[float]) -> str | None:
     return f"the return falls: {best:.4g} at best, {returns[-2]:.4g} and {returns[-1]:.4g} at last"
 
 
+def no_sequence(frames: int, random_frames: int) -> str | None:
+    """Whether a run that still holds no whole sequence has gone on for too long."""
+    if frames < LATER * max(random_frames, 1):
+        return None
+    return (
+        f"nothing learned in {frames:,} frames: no episode holds a whole sequence; give a shorter "
+        "--training.length, or --training.sequences stream"
+    )
+
+
 def missing_reward(found: bool, frames: int, random_frames: int) -> str | None:
     """Whether fine-tuning has still not met the reward, so that nothing adapts to the task."""
     if found or frames < LATER * max(random_frames, 1):

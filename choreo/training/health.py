@@ -40,6 +40,15 @@ class HealthWatch:
         self._told |= found.keys()
         return {f"warning/{name}": 1.0 for name in found}
 
+    def wait(self, frames: int, random_frames: int) -> None:
+        """Be told that there is nothing to learn from yet."""
+        sentence = health.no_sequence(frames, random_frames)
+        if sentence is not None:
+            self.note = sentence
+            if "no_sequence" not in self._told:
+                log.warning("%s", sentence)
+            self._told.add("no_sequence")
+
     def warnings(self, values: Mapping[str, float], frames: int) -> Warnings:
         """What a line of metrics and the evaluations before it warn of."""
         found: dict[str, str | None] = {"falling_return": health.falling_return(self.returns)}

@@ -32,3 +32,14 @@ def test_fine_tuning_is_warned_of_what_its_lines_and_evaluations_show() -> None:
     assert again.look({"adaptation/reward": 0.0}, 50) == {"warning/falling_return": 1.0}
     again.restore({})  # a checkpoint of an older version
     assert again.look({"adaptation/reward": 0.0}, 50) == {}
+
+
+def test_a_run_without_a_whole_sequence_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    watch = HealthWatch(codes=16)
+    watch.wait(19, random_frames=10)
+    assert watch.note == ""
+    with caplog.at_level(logging.WARNING, "choreo"):
+        for frames in (20, 21):
+            watch.wait(frames, random_frames=10)
+    assert len(caplog.records) == 1 and "nothing learned in 20 frames" in caplog.text
+    assert "--training.sequences stream" in watch.note

@@ -231,6 +231,16 @@ def test_a_run_goes_on_bitwise_with_either_kind_of_sequences(tmp_path: Path, opt
     assert_same_run(whole, pretrain(parts, *options, frames=90))
 
 
+def test_episodes_that_hold_no_sequence_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no time limit says so before."""
+    options = ["--training.sequences", "episode", "--training.length", "22"]
+    folder = pretrain(tmp_path / "run", "--training.time-limit", "None", *options, frames=90)
+    assert state(folder)["learner"]["updates"] == 0
+    assert "nothing learned in 80 frames" in capsys.readouterr().err
+
+
 def test_frozen_skills_stay_in_fine_tuning(plain: Path, tmp_path: Path) -> None:
     folder = finetune(tmp_path / "run", "--from", str(plain), "--freeze-skills")
     old, new = tensors(plain), tensors(folder)
