@@ -31,6 +31,9 @@ class BatchConfig:
     """Sequences in a batch. [paper]"""
     length: int = 50
     """Steps in a sequence. [paper]"""
+    sequences: Literal["episode", "stream"] = "episode"
+    """Whether a sequence ends with its episode at the latest, so that shorter episodes are left
+    out, or runs on into the episode recorded next. [authors]"""
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,9 @@ class OfflineConfig(RunConfig):
     """JSON file that says what the data do not: action bounds, observations. [ours]"""
     skip_bad: bool = False
     """Leave out episodes that cannot be used, and count them. [ours]"""
+    max_steps: int = 2_000_000
+    """Recorded steps to learn from: whole episodes, the first ones, until they hold as many; 0 is
+    all. [authors]"""
     updates: int = 200_000
     """Updates in total. [paper]"""
     run_dir: Path = Path("runs/offline")
@@ -279,5 +285,14 @@ MAY_CHANGE = (
 )
 """Options that may differ when a run is resumed; every other one is refused by name."""
 
-LATER_OPTIONS = {"precision": "fp32", "skills.kind": "codebook", "exploration.neighbours": 12}
+LATER_OPTIONS = {
+    "precision": "fp32",
+    "skills.kind": "codebook",
+    "exploration.neighbours": 12,
+    "training.sequences": "stream",
+    "max_steps": 0,
+    "adaptation.reward_gradient": True,
+    "adaptation.model_waits": False,
+    "adaptation.before_reward": "selector",
+}
 """Options that older runs do not have, and what those did."""

@@ -41,6 +41,7 @@ PAPER = {
     "exploration.units": 400,
     "exploration.momentum": 0.95,
     "exploration.entropy": 0.0,
+    "skills.kind": "codebook",
     "skills.codes": 64,
     "skills.code_size": 16,
     "skills.layers": 4,
@@ -57,6 +58,7 @@ PAPER = {
     "optimizer.epsilon": 1e-5,
     "optimizer.clip": 100,
     "optimizer.decay": 1e-6,
+    "training.sequences": "episode",
     "training.batch": 50,
     "training.length": 50,
     "training.update_every": 10,
@@ -70,6 +72,9 @@ TUNING = {
     "adaptation.entropy": 1e-4,
     "adaptation.skill_steps": 125,
     "adaptation.reward_threshold": 1e-4,
+    "adaptation.reward_gradient": False,
+    "adaptation.model_waits": True,
+    "adaptation.before_reward": "random-skill",
 }
 
 

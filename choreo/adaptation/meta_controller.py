@@ -1,6 +1,7 @@
 """The meta-controller: a policy whose actions are codes (paper section 3.3)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,15 @@ class AdaptationConfig:
     """Steps for which a random code is kept before the reward is found. [authors]"""
     reward_threshold: float = 1e-4
     """Reward above which a task counts as found. [authors]"""
+    reward_gradient: bool = False
+    """Let the gradient of the reward head shape the world model. [authors, as their files compose;
+    their fine-tuning file alone says yes]"""
+    model_waits: bool = True
+    """Begin updates after `training.random-frames`; without it the world model learns as soon as a
+    sequence can be drawn. [authors]"""
+    before_reward: Literal["random-skill", "selector"] = "random-skill"
+    """Who plays in evaluations during training until the meta-controller begins to learn: random
+    skills, kept for `skill-steps`, or the untrained selector. [authors]"""
 
 
 class MetaController(nn.Module):

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from choreo.agent import Agent, PolicyName, load, load_state
-from choreo.data import open_dataset
+from choreo.data import first_episodes, open_dataset
 from choreo.data.card import CARD
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
@@ -248,7 +248,8 @@ def replay_of(run: Path) -> Replay | None:
     config = RunFolder(folder).config() if (folder / "config.json").exists() else {}
     if config.get("command") == "offline":  # whose data are the same at any time
         imported = folder / "data" / CARD
-        return open_dataset(imported.parent if imported.exists() else Path(config["data"])).replay
+        data = open_dataset(imported.parent if imported.exists() else Path(config["data"]))
+        return first_episodes(data.replay, config.get("max_steps", 0))
     if "replay" not in state or not (folder / "replay").is_dir():
         return None
     return Replay.open(folder / "replay", state["replay"])

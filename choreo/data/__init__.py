@@ -1,6 +1,6 @@
 """Recorded data: readers of many formats, an import into this project's own, and exports."""
 
-from choreo.data.dataset import Dataset, open_dataset
+from choreo.data.dataset import Dataset, first_episodes, open_dataset
 from choreo.data.episode import BadEpisode, EpisodeData, Reading
 from choreo.data.exporter import export_data
 from choreo.data.formats.detect import open_source
@@ -19,6 +19,7 @@ __all__ = [
     "Skipped",
     "Source",
     "export_data",
+    "first_episodes",
     "import_data",
     "inspect_data",
     "open_dataset",

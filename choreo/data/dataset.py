@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from choreo.data.card import CARD, IMPORTED, card_spec, read_card
 from choreo.data.importer import Report, import_data
 from choreo.data.plan import ImportOptions
@@ -60,6 +62,22 @@ def open_dataset(
     chosen = options or ImportOptions()
     merged = ImportOptions(**{**vars(chosen), "skip_bad": skip_bad or chosen.skip_bad})
     return _open(Path(cache), import_data(path, cache, merged, report))
+
+
+def first_episodes(replay: Replay, most: int) -> Replay:
+    """The same data of one stream, but of them only whole episodes, until these hold `most` steps.
+
+    The first ones, as they were recorded; a reset is no step. 0 is all.
+    """
+    (start, *_), (stop, *_) = (bounds.tolist() for bounds in replay.bounds())
+    if not 0 < most < stop - start:
+        return replay
+    first = start + np.flatnonzero(replay.column("is_first", 0, start, stop))
+    ends = np.append(first[1:], stop)
+    enough = np.flatnonzero(np.cumsum(ends - first - 1) >= most)
+    if not len(enough):
+        return replay
+    return Replay.open(replay.folder, replay.state() | {"stop": [int(ends[enough[0]])]})
 
 
 def _imported_from(path: Path, cache: Path) -> dict[str, Any] | None:

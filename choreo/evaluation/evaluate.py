@@ -11,6 +11,7 @@ from choreo.envs import VectorEnv
 from choreo.evaluation.choices import Choices, measure_choices
 from choreo.evaluation.rollouts import Episode, run_episodes
 from choreo.evaluation.scores import Interval, mean_interval
+from choreo.record import derive_seed
 
 
 @dataclass(frozen=True)
@@ -131,3 +132,21 @@ def evaluate(
         starts=starts,
     )
     return Evaluation(policy, played, vector.spec.action_repeat, agent.num_skills)
+
+
+def evaluate_random_skills(
+    agent: Agent, vector: VectorEnv, episodes: int, seed: int, skill_steps: int
+) -> Evaluation:
+    """Play random skills, a new one every `skill_steps` steps, acting by the mean, and score them.
+
+    The skills are the same whenever the seed is. The episodes need a time limit. Source: authors'
+    code, which evaluates fine-tuning so until the reward is found.
+    """
+    limit = vector.spec.episode_steps
+    assert limit is not None
+    rng = np.random.default_rng(derive_seed(seed, "random skills"))
+    skills = rng.integers(agent.num_skills, size=(episodes, -(-limit // skill_steps))).tolist()
+    played = run_episodes(
+        agent, vector, "skill", episodes, seed, skills=skills, skill_steps=skill_steps
+    )
+    return Evaluation("skill", played, vector.spec.action_repeat, agent.num_skills)

@@ -1,5 +1,6 @@
 """APT: reward is a particle estimate of the entropy of states (Liu & Abbeel 2021)."""
 
+import torch
 from torch import Tensor
 
 from choreo.exploration.base import ExplorationConfig, IntrinsicReward, Replayed
@@ -22,6 +23,7 @@ class ParticleEntropy(IntrinsicReward):
     def loss(self, replayed: Replayed) -> Tensor:
         return replayed.kl.new_zeros(())
 
+    @torch.compiler.disable  # the distances come in many pieces, and have kernels of their own
     def reward(self, trajectory: Trajectory) -> Tensor:
         particles = trajectory.deter.detach().flatten(0, 1)  # ((H + 1) * N, D)
         distance = entropy_reward(particles, self.neighbours, clip=0.0)

@@ -275,11 +275,11 @@ def adaptation_learner(
     mode: Mode = "eager",
     precision: Precision = "fp32",
 ) -> Learner:
-    """World model shaped by the reward, and what plays the task.
+    """World model, shaped by the reward where adaptation says so, and what plays the task.
 
     That is the meta-controller with its skills, or where the agent has one, a single policy.
     """
-    parts: list[Part] = [WorldModelPart(agent, config, reward_gradient=True)]
+    parts: list[Part] = [WorldModelPart(agent, config, agent.config.adaptation.reward_gradient)]
     if agent.task_policy is not None:
         parts.append(TaskPart(agent, config))
     else:

@@ -87,6 +87,8 @@ class Progress:
         self._points = deque([(clock(), start)])
         self._interval = SHOWN_EVERY if self._console.is_terminal else every
         self._shown = clock()
+        self.note = ""
+        """A warning to show behind the numbers."""
         self._bar = self._start_bar() if self._console.is_terminal else None
 
     def update(self, done: int, updates: int | None = None) -> None:
@@ -119,6 +121,8 @@ class Progress:
         if self._stopwatch is not None:
             shares = self._stopwatch.shares().items()
             parts.append(" ".join(f"{part} {share:.0%}" for part, share in shares))
+        if self.note:
+            parts.append(f"warning: {self.note}")
         return ", ".join(parts)
 
     def close(self) -> None:

@@ -133,15 +133,16 @@ class SegmentFiles:
                 os.pwrite(descriptor, tail[: self.segment_bytes - offset], offset)
         self._unsynced.add((stream, segment))
 
-    def copy(self, stream: int, start: int, out: np.ndarray) -> None:
-        """Fill `out` (T, row_bytes) with the rows of `stream` from `start` on."""
+    def copy(self, stream: int, start: int, out: np.ndarray, offset: int = 0) -> None:
+        """Fill `out` (T, W) with W bytes, from `offset` on, of rows of `stream` from `start` on."""
         segment, position = divmod(start, self.segment_steps)
         done, length = 0, len(out)
         while done < length:
             count = min(length - done, self.segment_steps - position)
             data = self._map(stream, segment)
             rows = np.frombuffer(data, np.uint8).reshape(self.segment_steps, self.row_bytes)
-            out[done : done + count] = rows[position : position + count]
+            part = slice(offset, offset + out.shape[1])
+            out[done : done + count] = rows[position : position + count, part]
             done, segment, position = done + count, segment + 1, 0
 
     def prefetch(self, stream: int, start: int, length: int) -> None:

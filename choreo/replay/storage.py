@@ -132,6 +132,19 @@ class Replay:
         batch = self.gather(np.array([stream]), np.array([start]), stop - start)
         return {name: values[0] for name, values in batch.items()}
 
+    def column(self, name: str, stream: int, start: int, stop: int) -> np.ndarray:
+        """One entry of the steps `start` to `stop` of one stream, (T, ...); the others stay unread.
+
+        Raises:
+            IndexError: they reach outside of what is held.
+        """
+        self._check_held(np.array([stream]), np.array([start]), stop - start)
+        fields: dict[Any, Any] = dict(self._layout.fields or {})
+        kind, offset, *_ = fields[name]
+        out = np.empty((stop - start, kind.itemsize), np.uint8)
+        self._files.copy(stream, start, out, offset)
+        return out.view(kind.base).reshape(stop - start, *kind.shape)
+
     def gather(self, streams: np.ndarray, starts: np.ndarray, length: int) -> dict[str, np.ndarray]:
         """Copy sequences of `length` steps: streams (B,), starts (B,) -> arrays (B, T, ...).
 

@@ -89,6 +89,7 @@ class SkillSpace(nn.Module):
         commitment = F.mse_loss(z, quantised.detach())
         self.codebook.update(z.detach(), index)
         metrics = {"reconstruction": reconstruction.detach(), "commitment": commitment.detach()}
+        metrics["perplexity"] = self.codebook.perplexity()
         return reconstruction + self.config.commitment * commitment, metrics
 
     @torch.no_grad()

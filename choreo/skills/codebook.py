@@ -51,6 +51,12 @@ class Codebook(nn.Module):
         self.codes.copy_(self.total / smoothed.unsqueeze(-1))
 
     @torch.no_grad()
+    def perplexity(self) -> Tensor:
+        """Exponential of the entropy of the moving assignments: how many codes are used alike."""
+        share = self.count / self.count.sum()
+        return torch.special.entr(share).sum().exp()
+
+    @torch.no_grad()
     def resample(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Replace every code unused since the last check by an input and clear the counters.
 

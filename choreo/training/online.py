@@ -50,6 +50,7 @@ class OnlineTrainer(Trainer):
         self.agent.captures = choose_mode(config.mode, self.agent.device).startswith("captured")
         self.session = self.agent.session(t.environments)
         self.session.generator = self.streams.torch("acting", self.agent.device)
+        self.random_frames = t.random_frames
         self.updates_due = Ratio(t.update_every, update_start)
         self.evaluate_due = Every(t.evaluate_every)
 
@@ -82,6 +83,8 @@ class OnlineTrainer(Trainer):
         if self.sampler.ready():
             for _ in range(self.updates_due(self.count)):
                 self.update()
+        else:
+            self.health.wait(self.count, self.random_frames)
         self._evaluate()
 
     def _begin_step(self) -> None:
@@ -98,6 +101,7 @@ class OnlineTrainer(Trainer):
             with self.stopwatch.watch("evaluating"):
                 values = self.evaluator(self.agent, self.count)
             self.logger.write("evaluation", self.counters(), values)
+            self.health.returns += [values["return"]] if self.phase.has_task else []
 
     def close(self) -> None:
         """Free environments and files."""

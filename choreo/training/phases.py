@@ -14,8 +14,12 @@ from choreo.envs.vector import StepBatch
 class Phase(abc.ABC):
     """Chooses actions for the collector and says which parts of the learner rest."""
 
-    evaluated: PolicyName
-    """The policy that evaluations during training run."""
+    has_task = False
+    """Whether the returns of evaluations say how well the phase goes."""
+
+    @abc.abstractmethod
+    def evaluated(self, frames: int) -> PolicyName:
+        """The policy that evaluations during training run; "skill" is random skills."""
 
     @abc.abstractmethod
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
@@ -37,11 +41,12 @@ class Phase(abc.ABC):
 class Exploring(Phase):
     """Pre-training: random actions at first, then the explorer's samples."""
 
-    evaluated: PolicyName = "explore"
-
     def __init__(self, random_frames: int, model_first: int = 0) -> None:
         self.random_frames, self.model_first = random_frames, model_first
         self.updates = 0
+
+    def evaluated(self, frames: int) -> PolicyName:
+        return "explore"
 
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
         policy: PolicyName = "random" if frames < self.random_frames else "explore"
@@ -66,7 +71,7 @@ class Adapting(Phase):
     and rests for as long.
     """
 
-    evaluated: PolicyName = "task"
+    has_task = True
 
     def __init__(
         self,
@@ -82,8 +87,15 @@ class Adapting(Phase):
         self.skill: np.ndarray | None = None  # (N,), the random skill of every environment
         self.age: np.ndarray | None = None  # (N,), for how many steps it has been kept
 
+    def evaluated(self, frames: int) -> PolicyName:
+        begun = not self.explores_by_skills or self._adapts(frames)
+        return "task" if begun or self.config.before_reward == "selector" else "skill"
+
+    def _adapts(self, frames: int) -> bool:
+        return self.found and frames >= self.random_frames
+
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
-        if not self.explores_by_skills or (self.found and frames >= self.random_frames):
+        if not self.explores_by_skills or self._adapts(frames):
             return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
         skill = self._random_skill(step.is_first)
         return session.act(step.observation, skill, sample=True, is_first=step.is_first)
@@ -100,7 +112,7 @@ class Adapting(Phase):
 
     def resting(self, batch: Mapping[str, np.ndarray], frames: int) -> tuple[str, ...]:
         self.found = self.found or bool((batch["reward"] > self.config.reward_threshold).any())
-        return () if self.found and frames >= self.random_frames else ("adaptation",)
+        return () if self._adapts(frames) else ("adaptation",)
 
     def state(self) -> dict[str, Any]:
         skill, age = (None if x is None else x.tolist() for x in (self.skill, self.age))

@@ -17,7 +17,7 @@ from choreo.config import (
     PretrainConfig,
     RunConfig,
 )
-from choreo.data import ImportOptions, open_dataset
+from choreo.data import ImportOptions, first_episodes, open_dataset
 from choreo.data.card import CARD, IMPORTED, read_card
 from choreo.data.formats.detect import source_kind
 from choreo.data.importer import Report
@@ -31,6 +31,7 @@ from choreo.runtime import choose_device, set_threads
 from choreo.skills import SkillConfig
 from choreo.training.first_look import first_look
 from choreo.training.offline import OfflineTrainer
+from choreo.training.older_runs import as_begun
 from choreo.training.online import Evaluator, OnlineTrainer
 from choreo.training.phases import Adapting, Exploring, Phase
 from choreo.training.trainer import Parts
@@ -77,6 +78,7 @@ def pretrain(config: PretrainConfig) -> RunFolder:
 
     The same configuration again resumes the run. Returns the run folder.
     """
+    config = as_begun(config)
     device = _prepare(config)
     spec = environment_spec(config)
     run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, LATER_OPTIONS)
@@ -98,7 +100,7 @@ def finetune(config: FinetuneConfig) -> RunFolder:
 
     The same configuration again resumes the run. Returns the run folder.
     """
-    config = config.resolved()
+    config = as_begun(config.resolved())
     device = _prepare(config)
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
@@ -135,6 +137,7 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     may give who hears how far it is. The same configuration again resumes the run. Returns the run
     folder. Source: paper section 4.1.
     """
+    config = as_begun(config)
     device = _prepare(config)
     if not (config.run_dir / "data" / CARD).exists():
         source_kind(config.data)  # a wrong path should leave no run behind
@@ -147,7 +150,8 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     agent = Agent(data.spec, config.agent_config(), "offline", seed).to(device)
     generator = streams.torch("learning", device)
     learner = pretraining_learner(agent, config.optimizer, generator, config.mode, config.precision)
-    OfflineTrainer(config, run, Parts(agent, learner, streams), data.replay).train()
+    replay = first_episodes(data.replay, config.max_steps)
+    OfflineTrainer(config, run, Parts(agent, learner, streams), replay).train()
     return run
 
 
@@ -169,13 +173,24 @@ def environment_spec(config: OnlineConfig) -> EnvSpec:
             f"{config.env} has no time limit, so an evaluation might never end: give "
             "--training.time-limit STEPS, or --training.evaluate-every 0"
         )
+    steps, length = spec.episode_steps, config.training.length
+    if config.training.sequences == "episode" and steps is not None and steps + 1 < length:
+        raise UsageError(
+            f"episodes of {config.env} have {steps} steps and hold no sequence of {length}: give a "
+            "shorter --training.length, or let sequences run on into the next episode with "
+            "--training.sequences stream"
+        )
     return spec
 
 
 def _first_update(config: FinetuneConfig, agent: Agent) -> int:
-    """Frames before the first update: none, unless the scale of observations is to be seen."""
+    """Frames before the first update: none, unless the model waits for some.
+
+    It must where the scale of observations is still to be seen.
+    """
     model = agent.world_model
-    waits = agent.config.model.standardize > 0 and not bool(model.standardizer.fitted)
+    blind = agent.config.model.standardize > 0 and not bool(model.standardizer.fitted)
+    waits = config.adaptation.model_waits or blind
     return config.training.random_frames if waits else 0
 
 
@@ -269,13 +284,17 @@ def _evaluator(config: OnlineConfig, phase: Phase) -> Evaluator | None:
     if training.evaluate_every <= 0:
         return None
     # Here and not above: it brings the plotting libraries, which other runs need not wait for.
-    from choreo.evaluation.evaluate import evaluate
+    from choreo.evaluation.evaluate import evaluate, evaluate_random_skills
 
     def score(agent: Agent, frames: int) -> dict[str, float]:
-        episodes = training.evaluate_episodes
+        episodes, policy = training.evaluate_episodes, phase.evaluated(frames)
         with make_vector(config.env, episodes, parallel=False, **config.env_options) as vector:
             seed = derive_seed(config.seed, "evaluation")  # the same starts every time
-            result = evaluate(agent, vector, phase.evaluated, episodes=episodes, seed=seed)
+            if policy == "skill":
+                kept = agent.config.adaptation.skill_steps
+                result = evaluate_random_skills(agent, vector, episodes, seed, kept)
+            else:
+                result = evaluate(agent, vector, policy, episodes=episodes, seed=seed)
         return {"return": result.mean}
 
     return score

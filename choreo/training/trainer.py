@@ -18,6 +18,7 @@ from choreo.replay import Replay, SequenceSampler
 from choreo.stopping import StopRequest
 from choreo.training.batches import choose_batches
 from choreo.training.finite import FiniteCheck
+from choreo.training.health import HealthWatch
 from choreo.training.schedule import Every, Minutes, Ratio
 from choreo.world_model import Batch
 
@@ -49,9 +50,12 @@ class Trainer(abc.ABC):
         self.agent, self.learner, self.streams = parts.agent, parts.learner, parts.streams
         self.stopwatch = Stopwatch()
         t, logging = config.training, config.logging
-        self.sampler = SequenceSampler(replay, t.batch, t.length, self.streams.numpy("sampler"))
+        rng, within = self.streams.numpy("sampler"), t.sequences == "episode"
+        self.sampler = SequenceSampler(replay, t.batch, t.length, rng, within)
         self.batches = choose_batches(self.sampler, self.agent.device, most_steps)
         self.finite = FiniteCheck(run.path)
+        adapts_after = getattr(t, "random_frames", None) if config.command == "finetune" else None
+        self.health = HealthWatch(self.agent.num_skills, adapts_after, self.counted)
         self.log_due, self.save_due = Every(logging.every), Every(logging.checkpoint_every)
         self.minutes_due = Minutes(logging.checkpoint_minutes)
         wandb = WandbOptions(project=logging.wandb_project) if logging.wandb else None
@@ -96,6 +100,7 @@ class Trainer(abc.ABC):
                 self._snapshot(before)
                 if self.save_due(self.count) or self.minutes_due():
                     self.save()
+                progress.note = self.health.note
                 progress.update(self.count, self.learner.updates)
 
     @abc.abstractmethod
@@ -152,7 +157,9 @@ class Trainer(abc.ABC):
     def _log(self, metrics: Metrics) -> None:
         self.finite.settle()
         values = torch.stack([value.double() for value in metrics.values()]).tolist()
-        self.logger.write("train", self.counters(), dict(zip(metrics, values, strict=True)))
+        line = dict(zip(metrics, values, strict=True))
+        line |= self.health.look(line, self.count)
+        self.logger.write("train", self.counters(), line)
         shares = {f"share/{key}": value for key, value in self.stopwatch.shares().items()}
         self.logger.timing(self.counters(), {"seconds": self.stopwatch.elapsed(), **shares})
 
@@ -214,6 +221,7 @@ class Trainer(abc.ABC):
             "streams": self.streams.state(),
             "clocks": {name: clock.state() for name, clock in self.clocks().items()},
             "logger": self.logger.state(),
+            "health": self.health.state(),
             **self.own_state(),
         }
 
@@ -238,6 +246,7 @@ class Trainer(abc.ABC):
         for name, clock in self.clocks().items():
             clock.restore(state["clocks"][name])
         self.restore(tensors, state)
+        self.health.restore(state.get("health", {}))
         self.logger.restore(state["logger"])
 
 

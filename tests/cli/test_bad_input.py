@@ -74,6 +74,7 @@ def test_environments_that_cannot_be_used(
 
 DEBUG = ["pretrain", "--preset", "debug", "--env", "toy_envs:point"]
 APT = ["--exploration.kind", "apt"]
+EPISODES = ["--training.sequences", "episode"]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,10 @@ APT = ["--exploration.kind", "apt"]
         (
             [*DEBUG, "--skills.neighbours", "129"],
             "--skills.neighbours is 129, and an update imagines 128 states",
+        ),
+        (
+            [*DEBUG, *EPISODES, "--training.time-limit", "20", "--training.length", "22"],
+            "have 20 steps and hold no sequence of 22",
         ),
         (["finetune", "--env", "toy_envs:point", "--start", "model"], "--from RUN"),
         (["finetune", "--env", "toy_envs:point", "--start", "luck"], "explorer"),

@@ -108,17 +108,24 @@ def test_a_part_changes_only_what_it_owns(parts: Parts) -> None:
         assert all(p.requires_grad for p in owned(learner)), "nothing stays frozen"
 
 
-def model_after(parts: Parts, reward: float) -> dict[str, torch.Tensor]:
-    learner = make(parts)
+def model_after(parts: Parts, reward: float, gradient: bool) -> dict[str, torch.Tensor]:
+    adaptation = replace(CONFIG.adaptation, reward_gradient=gradient)
+    learner = make(parts, toy_agent(parts, adaptation=adaptation))
     batch = toy_batch()
     learner.update(replace(batch, reward=batch.reward * reward))
     return copies(learner.agent.world_model)
 
 
-def test_the_reward_shapes_the_model_in_fine_tuning_only() -> None:
-    expectations: dict[Parts, bool] = {"pretraining": False, "adaptation": True}
-    for parts, expected in expectations.items():
-        one, other = model_after(parts, 1.0), model_after(parts, -3.0)
+def test_the_reward_shapes_the_model_in_fine_tuning_only_and_where_it_is_told_to() -> None:
+    expectations: list[tuple[Parts, bool, bool]] = [
+        ("pretraining", True, False),
+        ("adaptation", True, True),
+        ("adaptation", False, False),
+        ("task", True, True),
+        ("task", False, False),
+    ]
+    for parts, gradient, expected in expectations:
+        one, other = (model_after(parts, reward, gradient) for reward in (1.0, -3.0))
         different = {name.split(".")[0] for name in one if not one[name].equal(other[name])}
         assert "reward" in different
         assert ({"rssm", "encoder"} <= different) == expected

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, UsageError
 from choreo.replay import Replay, SequenceSampler
 
 KEYS = {"index": ((), "int64"), "stream": ((), "int64"), "is_first": ((), "bool")}
@@ -108,10 +108,65 @@ def test_it_is_ready_with_the_first_whole_sequence(tmp_path: Path) -> None:
     assert exact.sample()["index"].tolist() == [list(range(6))] * 4
 
 
-def test_the_cost_of_a_sample_does_not_grow_with_the_buffer(tmp_path: Path) -> None:
+def test_within_episodes_every_start_is_equally_likely_by_hand(tmp_path: Path) -> None:
+    """13 steps in episodes of 5: starts 0 1 2 | 5 6 7 | 10 of every stream hold 3 steps."""
+    replay = filled(tmp_path, 13, streams=3)
+    sampler = SequenceSampler(replay, 100, 3, np.random.default_rng(1), within_episodes=True)
+    counts = np.zeros((3, 13))
+    for _ in range(200):
+        batch = sampler.sample()
+        assert not batch["is_first"][:, 1:].any()
+        np.add.at(counts, (batch["stream"][:, 0], batch["index"][:, 0]), 1)
+    starts = [0, 1, 2, 5, 6, 7, 10]
+    assert counts[:, starts].sum() == counts.sum() == 20_000
+    assert stats.chisquare(counts[:, starts].ravel()).pvalue > 0.001
+
+
+def test_within_episodes_new_steps_count_at_once_and_dropped_ones_no_more(tmp_path: Path) -> None:
+    """Whatever was appended, dropped or cut back: as a sampler that sees the replay anew."""
+    replay = Replay(tmp_path, KEYS, 2, max_bytes=2 * 3 * 4 * 24, segment_steps=4)
+    rng, kept = np.random.default_rng(0), []
+    old = SequenceSampler(replay, 40, 3, np.random.default_rng(5), within_episodes=True)
+    for index in range(60):
+        first = rng.random(2) < 0.2
+        rows = {"index": np.full(2, index), "stream": np.arange(2), "is_first": first}
+        replay.append(rows)
+        kept += [replay.state()] if index == 50 else []
+        new = SequenceSampler(replay, 40, 3, np.random.default_rng(index), within_episodes=True)
+        old.rng = np.random.default_rng(index)
+        assert old.ready() == new.ready()
+        if new.ready():
+            one, two = old.sample(), new.sample()
+            np.testing.assert_array_equal(one["index"], two["index"])
+            np.testing.assert_array_equal(one["stream"], two["stream"])
+            assert not two["is_first"][:, 1:].any()
+    replay.restore(kept[0])
+    old.rng = np.random.default_rng(0)
+    new = SequenceSampler(replay, 40, 3, np.random.default_rng(0), within_episodes=True)
+    np.testing.assert_array_equal(old.sample()["index"], new.sample()["index"])
+
+
+def test_episodes_shorter_than_a_sequence_are_left_out_within_episodes(tmp_path: Path) -> None:
+    replay = filled(tmp_path, 12)
+    sampler = SequenceSampler(replay, 4, 6, np.random.default_rng(0), within_episodes=True)
+    assert not sampler.ready()
+    with pytest.raises(UsageError, match="no episode of 6"):
+        sampler.sample()
+
+
+def test_a_column_is_read_over_segments_without_the_rest(tmp_path: Path) -> None:
+    replay = filled(tmp_path, 11)
+    assert replay.column("is_first", 1, 3, 11).tolist() == [i % 5 == 0 for i in range(3, 11)]
+    assert replay.column("index", 0, 2, 10).tolist() == list(range(2, 10))
+    with pytest.raises(IndexError):
+        replay.column("index", 0, 2, 12)
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_the_cost_of_a_sample_does_not_grow_with_the_buffer(tmp_path: Path, within: bool) -> None:
     def cost(steps: int) -> float:
-        replay = filled(tmp_path / str(steps), steps, streams=1, segment_steps=1000)
-        sampler = SequenceSampler(replay, 50, 50, np.random.default_rng(0))
+        replay = filled(tmp_path / str(steps), steps, 1, segment_steps=1000, episode=100)
+        sampler = SequenceSampler(replay, 50, 50, np.random.default_rng(0), within)
         times = []
         for _ in range(40):
             began = time.perf_counter()

@@ -85,3 +85,10 @@ def test_averages_agree_with_vector_quantize_pytorch_where_every_code_is_used() 
     assert torch.equal(index[0], our_index)
     torch.testing.assert_close(quantised[0], ours, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(oracle._codebook.embed[0], book.codes, atol=1e-4, rtol=1e-4)
+
+
+def test_perplexity_is_the_number_of_codes_used_alike() -> None:
+    book = Codebook(4, 2, decay=0.9)
+    for counts, expected in (([3, 3, 3, 3], 4.0), ([5, 5, 0, 0], 2.0), ([7, 0, 0, 0], 1.0)):
+        book.count.copy_(torch.tensor(counts))
+        torch.testing.assert_close(book.perplexity(), torch.tensor(expected))

@@ -25,15 +25,16 @@ STREAMS, LENGTH = 2, 5
 def steps(count: int, seed: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
     values = {name: random.normal(size=(count, *shape)) for name, (shape, _) in KEYS.items()}
-    return {name: (100 * values[name]).astype(kind) for name, (_, kind) in KEYS.items()}
+    found = {name: (100 * values[name]).astype(kind) for name, (_, kind) in KEYS.items()}
+    return found | {"is_first": random.random(count) < 0.1}
 
 
 def replay_in(folder: Path, max_bytes: int | None = None) -> Replay:
     return Replay(folder, KEYS, STREAMS, max_bytes=max_bytes, segment_steps=4)
 
 
-def sampler(replay: Replay) -> SequenceSampler:
-    return SequenceSampler(replay, 6, LENGTH, np.random.default_rng(3))
+def sampler(replay: Replay, within: bool = False) -> SequenceSampler:
+    return SequenceSampler(replay, 6, LENGTH, np.random.default_rng(3), within)
 
 
 def assert_same(found: dict[str, torch.Tensor], wanted: dict[str, np.ndarray]) -> None:
@@ -51,23 +52,25 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("most", [0, 40, 10_000])
 @pytest.mark.parametrize("cap", [None, 1200])
+@pytest.mark.parametrize("within", [False, True])
 def test_a_mirror_gives_the_hosts_batches(
-    tmp_path: Path, most: int, cap: int | None, small_pieces: None
+    tmp_path: Path, most: int, cap: int | None, within: bool, small_pieces: None
 ) -> None:
     """While steps are appended, one stream grows faster, and old ones are dropped."""
     replay = replay_in(tmp_path, cap)
-    host, mirror = sampler(replay), MirroredBatches(sampler(replay), CPU, most)
-    dropped = False
+    host, mirror = sampler(replay, within), MirroredBatches(sampler(replay, within), CPU, most)
+    dropped, drawn = False, 0
     for turn in range(60):
         replay.append(steps(STREAMS, turn))
         if turn % 7 == 0:
             replay.extend(1, steps(3, 1000 + turn))
-        if turn > LENGTH and turn % 3:
+        if host.ready() and turn > LENGTH and turn % 3:
+            drawn += 1
             wanted, found = host.sample(), mirror.sample()
             assert_same(found.tensors, wanted)
             assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
         dropped = dropped or bool(replay.bounds()[0].any())
-    assert dropped == (cap is not None)
+    assert dropped == (cap is not None) and drawn > 20
     held = int((replay.bounds()[1] - replay.bounds()[0]).max())
     assert held <= mirror.capacity <= 4 * 90
 

@@ -11,7 +11,7 @@ from toy_runs import QUIET, metrics, state, tensors
 
 from choreo.agent import load
 from choreo.cli import main
-from choreo.data import inspect_data, write_episode
+from choreo.data import first_episodes, inspect_data, open_dataset, write_episode
 
 STEPS = 100
 
@@ -86,6 +86,22 @@ def test_fine_tuning_takes_the_skills_to_an_environment(run: Path, tmp_path: Pat
     assert old[key].equal(new[key])
     config = json.loads((tmp_path / "task" / "config.json").read_text())["config"]
     assert config["training"]["batch"] == 4 and config["logging"]["checkpoint_every"] == 100
+
+
+def test_only_the_first_episodes_are_learned_from_where_steps_are_limited(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    """Whole episodes, until they hold as many steps; a reset is none."""
+    whole = open_dataset(run / "data").replay
+    held = STEPS + 1
+    for most, episodes in ((0, 3), (1, 1), (100, 1), (101, 2), (250, 3), (10**6, 3)):
+        assert first_episodes(whole, most).steps_held == episodes * held
+    assert learn(tmp_path / "run", data, 5, "--max-steps", "101") == 0
+    assert not tensors(tmp_path / "run")["agent.world_model.rssm.input.weight"].equal(
+        tensors(run)["agent.world_model.rssm.input.weight"]
+    )
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert config["max_steps"] == 101 and config["training"]["sequences"] == "stream"
 
 
 def test_there_is_no_explorer_to_start_from(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from toy_agents import toy_agent
@@ -83,6 +85,26 @@ def test_without_skills_the_policy_of_the_task_acts_from_the_first_frame() -> No
     assert session.asked == [("task", None, True)] * 2
     assert phase.resting(rewards(0.0), 20) == ("adaptation",)
     assert phase.resting(rewards(1.0), 20) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "frames", "expected"),
+    [
+        ("random-skill", False, 100, "skill"),
+        ("random-skill", True, 9, "skill"),
+        ("random-skill", True, 10, "task"),
+        ("selector", False, 0, "task"),
+    ],
+)
+def test_who_is_evaluated_before_the_reward_is_found(
+    before: Any, found: bool, frames: int, expected: str
+) -> None:
+    config = AdaptationConfig(before_reward=before, reward_threshold=0.5)
+    phase = Adapting(10, config, 1000, np.random.default_rng(0))
+    phase.resting(rewards(float(found)), 0)
+    assert phase.evaluated(frames) == expected
+    alone = Adapting(10, config, 1000, np.random.default_rng(0), explores_by_skills=False)
+    assert alone.evaluated(frames) == "task"
 
 
 def test_a_restored_phase_goes_on_with_its_skill() -> None:

@@ -159,10 +159,8 @@ def test_skills_by_a_discriminator_run_resume_and_are_reported_on(tmp_path: Path
     train = [line for line in metrics(whole) if line["kind"] == "train"]
     assert train[-1]["skills/told_right"] <= 1 and "codebook/loss" not in train[-1]
     report = ["--env", "toy_envs:long_point", "--time-limit", "60", "--steps", "60"]
-    assert (
-        main(["skills", str(whole), *report, "--episodes", "2", "--out", str(tmp_path / "out")])
-        == 0
-    )
+    report += ["--episodes", "2"]
+    assert main(["skills", str(whole), *report, "--out", str(tmp_path / "out")]) == 0
     figures = json.loads((tmp_path / "out" / "skills.json").read_text())
     assert 0 <= figures["hit_rate"]["trained"] <= 1
     old, new = tensors(whole), tensors(finetune(tmp_path / "task", "--from", str(whole), frames=50))
@@ -206,6 +204,41 @@ def test_fine_tuning_adapts_nothing_while_there_is_no_reward(plain: Path, tmp_pa
     learner = state(folder)["learner"]
     assert learner["updates"] > 0 and learner["adaptation"] == 0
     assert not state(folder)["phase"]["found"]
+
+
+def test_the_model_waits_and_random_skills_are_evaluated_where_it_is_told_to(
+    plain: Path, tmp_path: Path
+) -> None:
+    """As the authors do; both cost updates or returns, so the small presets do otherwise."""
+    options = ["--from", str(plain), "--training.evaluate-every", "30"]
+    options += ["--training.evaluate-episodes", "2", "--adaptation.before-reward"]
+    waits = [*options, "random-skill", "--adaptation.model-waits"]
+    one = finetune(tmp_path / "one", *waits, frames=60)
+    other = finetune(tmp_path / "other", *options, "selector", frames=60)
+    assert state(one)["learner"]["updates"] == 2 < state(other)["learner"]["updates"]
+    played = [
+        [line["return"] for line in metrics(run) if line["kind"] == "evaluation"]
+        for run in (one, other)
+    ]
+    assert len(played[0]) == len(played[1]) == 2 and played[0][0] != played[1][0]
+
+
+@pytest.mark.parametrize("option", ["episode", "stream"])
+def test_a_run_goes_on_bitwise_with_either_kind_of_sequences(tmp_path: Path, option: str) -> None:
+    options = ["--training.sequences", option, "--training.environments", "2"]
+    whole = pretrain(tmp_path / "whole", *options, frames=90)
+    parts = pretrain(tmp_path / "parts", *options, frames=60)
+    assert_same_run(whole, pretrain(parts, *options, frames=90))
+
+
+def test_episodes_that_hold_no_sequence_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no time limit says so before."""
+    options = ["--training.sequences", "episode", "--training.length", "22"]
+    folder = pretrain(tmp_path / "run", "--training.time-limit", "None", *options, frames=90)
+    assert state(folder)["learner"]["updates"] == 0
+    assert "nothing learned in 80 frames" in capsys.readouterr().err
 
 
 def test_frozen_skills_stay_in_fine_tuning(plain: Path, tmp_path: Path) -> None:

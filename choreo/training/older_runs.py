@@ -1,0 +1,39 @@
+"""Runs from before some options existed go on as they were begun."""
+
+import logging
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from choreo.config import LATER_OPTIONS, RunConfig
+from choreo.presets import preset_value
+from choreo.record import RunFolder
+from choreo.record.run_folder import flatten
+
+log = logging.getLogger(__name__)
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def as_begun(config: Config) -> Config:
+    """The configuration with what the run in its folder did, where that run knew no option for it.
+
+    Only where the preset gives another value today; what a user asks for besides is left, and
+    refused where the run is opened. Raises UsageError for a damaged run.
+    """
+    run = RunFolder(config.run_dir)
+    if not run.config_path.exists():
+        return config
+    found, wanted = flatten(run.config()), flatten(config.to_json())
+    for name in (LATER_OPTIONS.keys() & wanted.keys()) - found.keys():
+        old = LATER_OPTIONS[name]
+        if wanted[name] != old and wanted[name] == preset_value(config, name):
+            log.info("this run is from before --%s and goes on with %s", name, old)
+            config = _with(config, name, old)
+    return config
+
+
+def _with(config: Config, name: str, value: Any) -> Config:
+    group, _, entry = name.rpartition(".")
+    if not group:
+        return replace(config, **{entry: value})
+    return replace(config, **{group: replace(getattr(config, group), **{entry: value})})

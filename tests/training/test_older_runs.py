@@ -1,0 +1,48 @@
+"""Runs from before an option existed go on with what they did."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from choreo.config import LATER_OPTIONS, MAY_CHANGE, FinetuneConfig, OfflineConfig
+from choreo.presets import apply_preset
+from choreo.record import open_run
+from choreo.record.run_folder import flatten
+from choreo.training.older_runs import as_begun
+
+
+def older(config: FinetuneConfig | OfflineConfig) -> None:
+    """A run folder as an older version left it, which knew none of the later options."""
+    data = config.to_json()
+    for name in LATER_OPTIONS:
+        group, _, entry = name.rpartition(".")
+        (data.get(group, {}) if group else data).pop(entry, None)
+    open_run(config.run_dir, data)
+
+
+def test_a_run_of_the_papers_preset_keeps_what_it_did(tmp_path: Path) -> None:
+    config = FinetuneConfig(env="walker_run", run_dir=tmp_path / "run")
+    older(config)
+    begun = as_begun(config)
+    assert not config.adaptation.reward_gradient and begun.adaptation.reward_gradient
+    assert not begun.adaptation.model_waits and begun.training.sequences == "stream"
+    assert begun.adaptation.before_reward == "selector"
+    open_run(config.run_dir, begun.to_json(), MAY_CHANGE, LATER_OPTIONS)
+    assert as_begun(begun) == begun
+
+
+def test_a_run_of_recorded_data_goes_on_with_all_of_them(tmp_path: Path) -> None:
+    config = OfflineConfig(data=tmp_path, run_dir=tmp_path / "run")
+    older(config)
+    assert as_begun(config).max_steps == 0
+    asked = replace(config, max_steps=7)
+    assert as_begun(asked).max_steps == 7, "what a user asks for is left, and refused later"
+
+
+def test_a_new_run_and_the_small_presets_are_left_alone(tmp_path: Path) -> None:
+    config = FinetuneConfig(env="walker_run", run_dir=tmp_path / "run")
+    assert as_begun(config) == config
+    small = apply_preset(config, "cpu")
+    flat = flatten(json.loads(json.dumps(small.to_json(), default=str)))
+    later = {name: value for name, value in LATER_OPTIONS.items() if name in flat}
+    assert {name: flat[name] for name in later} == later, "small presets do as they always did"
