@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("data",),
     ("envs", "replay", "record"),
-    ("errors", "stopping"),
+    ("errors", "schema", "stopping"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from choreo.imagination import ActorCritic, ImaginationConfig
 from choreo.imagination.actor_critic import one_hot
 from choreo.nn import condition
 from choreo.record import checkpoint
+from choreo.schema import Named, problem
 from choreo.skills import SkillConfig, SkillSpace
 from choreo.world_model import ModelConfig, State, WorldModel
 from choreo.world_model.encoder import preprocess
@@ -50,6 +51,14 @@ policy on the pre-trained model, or nothing pre-trained."""
 
 SAVED = {checkpoint.TENSORS, checkpoint.STATE}
 """The files of a saved agent."""
+
+
+MOST_LAYERS, MOST_UNITS = 64, 2**20  # of any network here, with room to spare [ours]
+DESCRIPTION = {
+    "spec": dict,
+    "config": Named(dict),
+    "parts": get_args(Parts),
+}
 
 
 @dataclass(frozen=True)
@@ -288,20 +297,41 @@ def load_state(path: str | Path) -> dict[str, Any]:
 
 
 def restore_agent(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> Agent:
-    """Rebuild an agent from the tensors of a checkpoint and its description."""
-    spec = EnvSpec.from_json(description["spec"])
-    config = AgentConfig.from_json(description["config"])
-    agent = Agent(spec, config, cast(Parts, description["parts"]))
+    """Rebuild an agent from the tensors of a checkpoint and its description.
+
+    Raises CheckpointError where the two do not belong together, before any memory is taken.
+    """
+    wrong = problem(description, DESCRIPTION, "agent")
+    if wrong:
+        raise CheckpointError(f"the checkpoint does not describe an agent: {wrong}")
+    config, parts = AgentConfig.from_json(description["config"]), cast(Parts, description["parts"])
+    try:
+        spec = EnvSpec.from_json(description["spec"])
+        _check_sizes(description["config"])
+        with torch.device("meta"):  # sizes without memory
+            load_agent_tensors(Agent(spec, config, parts), tensors, assign=True)
+    except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
+        raise CheckpointError(f"the checkpoint does not describe an agent: {error}") from error
+    agent = Agent(spec, config, parts)
     load_agent_tensors(agent, tensors)
     return agent
 
 
-def load_agent_tensors(agent: Agent, tensors: Mapping[str, Tensor]) -> None:
-    """Copy the tensors named `agent.*` into the networks."""
+def _check_sizes(config: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse sizes that no network has: layers are made one by one, also without memory."""
+    for group, options in config.items():
+        for name, value in options.items():
+            most = MOST_LAYERS if "layers" in name else MOST_UNITS
+            if isinstance(value, int) and not 0 <= value <= most:
+                raise ValueError(f"{group}.{name} is {value:.3g}; wanted is 0 to {most}")
+
+
+def load_agent_tensors(agent: Agent, tensors: Mapping[str, Tensor], assign: bool = False) -> None:
+    """Copy the tensors named `agent.*` into the networks, or with `assign` put them there."""
     prefix = "agent."
     own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
     try:
-        agent.load_state_dict(own)
+        agent.load_state_dict(own, assign=assign)
     except RuntimeError as error:
         raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
 

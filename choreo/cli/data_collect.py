@@ -30,6 +30,9 @@ class CollectOptions:
     """Simulator frames to record at least; the last episode is whole."""
     env: str | None = None
     """Environment; None is the one the agent was trained on."""
+    trust: bool = False
+    """Run the code that a run names as its environment (module:factory): only for runs of your
+    own. With --env it is you who names it."""
     policy: str = RANDOM
     """"random" for uniformly random actions, or a run folder, checkpoint or snapshot."""
     which: Which | None = None
@@ -126,7 +129,7 @@ def _plan(options: CollectOptions) -> Plan:
         made = {"obs": options.obs, **_given(options)}
         return Plan(options.env, _pairs(made), which=options.which, seed=options.seed)
     checkpoint = find_checkpoint(options.policy)
-    env, made = environment_of(load(checkpoint), options.env, checkpoint)
+    env, made = environment_of(load(checkpoint), options.env, checkpoint, options.trust)
     return Plan(
         env,
         _pairs(made | _given(options)),

@@ -16,6 +16,7 @@ from rich.text import Text
 from choreo.agent import Agent, PolicyName, load, load_state
 from choreo.data import first_episodes, open_dataset
 from choreo.data.card import CARD
+from choreo.envs.make import names_code
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
 from choreo.evaluation.choices import Choices
@@ -53,6 +54,9 @@ class MeasureOptions:
     """Run folder, checkpoint or snapshot."""
     env: str | None = None
     """Environment; None is the one the agent was trained on."""
+    trust: bool = False
+    """Run the code that the run names as its environment (module:factory): only for runs of your
+    own. With --env it is you who names it."""
     time_limit: int | None = None
     """Agent steps per episode; None is the limit the agent was trained with."""
     seed: int = 0
@@ -74,7 +78,7 @@ class MeasureOptions:
 
     def vector(self, agent: Agent, num: int) -> VectorEnv:
         """`num` environments that fit the agent."""
-        return fitting_vector(agent, self.env, num, self.run, self.time_limit)
+        return fitting_vector(agent, self.env, num, self.run, self.time_limit, self.trust)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +208,15 @@ def _check_episodes(episodes: int) -> None:
         raise UsageError(f"--episodes {episodes}: at least 1 episode is needed")
 
 
-def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[str, Any]]:
-    """Environment id and options: those of the run, unless another environment is named."""
+def environment_of(
+    agent: Agent, env: str | None, run: Path, trust: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Environment id and options: those of the run, unless another environment is named.
+
+    Raises:
+        UsageError: there is none, or the id is from the files of the run, would have code
+            imported, and the run is not trusted.
+    """
     folder = run_folder_of(run)
     options = agent.spec.make_options()
     if (folder / "config.json").exists():
@@ -214,6 +225,12 @@ def environment_of(agent: Agent, env: str | None, run: Path) -> tuple[str, dict[
         raise UsageError(
             f"this agent learned from recorded data ({agent.spec.id}) and knows no environment; "
             "name one with --env"
+        )
+    if env is None and names_code(agent.spec.id) and not trust:
+        raise UsageError(
+            f"{run} names the code {agent.spec.id} as its environment, which whoever made that "
+            f"folder chose. Give --env {agent.spec.id} if that is what you want to run, or --trust "
+            "for a run of your own"
         )
     return env or agent.spec.id, options
 
@@ -224,10 +241,15 @@ def knows_no_environment(agent: Agent) -> bool:
 
 
 def fitting_vector(
-    agent: Agent, env: str | None, num: int, run: Path, time_limit: int | None = None
+    agent: Agent,
+    env: str | None,
+    num: int,
+    run: Path,
+    time_limit: int | None = None,
+    trust: bool = False,
 ) -> VectorEnv:
     """Environments for the agent; refuses those it was not made for."""
-    env_id, options = environment_of(agent, env, run)
+    env_id, options = environment_of(agent, env, run, trust)
     if time_limit is not None:
         options["time_limit"] = time_limit
     drawn = agent.spec.obs != "states"  # which takes most of the time: a process for every core

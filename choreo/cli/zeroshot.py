@@ -119,7 +119,7 @@ def zeroshot(arguments: list[str]) -> None:
     chooser = _chooser(options, agent, goals)
     trial = _trial(options, goals)
     num = min(trial.episodes, 16)
-    with fitting_vector(agent, options.env, num, options.run, trial.steps) as vector:
+    with fitting_vector(agent, options.env, num, options.run, trial.steps, options.trust) as vector:
         results = {"trained": zero_shot(agent, vector, options.seed, trial, "skill", chooser)}
         if options.controls:
             results |= zero_shot_controls(agent, vector, options.seed, trial, chooser)

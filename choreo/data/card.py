@@ -10,10 +10,14 @@ from typing import Any
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import UsageError
 from choreo.replay.segments import sync, writing
+from choreo.schema import Listed, Maybe, Named, Whole, problem
 
 FORMAT = 1
 CARD = "card.json"
 EPISODES, IMPORTED = "episodes", "imported"
+FORM = {"kind": Maybe(str), "spec": dict}
+BOUNDS = {"format": Whole(), "start": Listed(Whole()), "stop": Listed(Whole())}
+IMPORTED_FORM = {**FORM, "replay": BOUNDS, "files": Named(str), "sha256": str, "request": dict}
 PACKAGES = ("choreo", "numpy", "h5py", "pyarrow", "minari", "av")
 
 
@@ -69,6 +73,9 @@ def read_card(folder: Path) -> dict[str, Any] | None:
             f"{path} is not a data card of format {FORMAT}. Use the version of Choreo that wrote "
             "it, or remove the file to read the data without it."
         )
+    wrong = problem(card, IMPORTED_FORM if card.get("kind") == IMPORTED else FORM)
+    if wrong:
+        raise UsageError(f"{path} is not a data card: {wrong}. Copy it back, or make it again.")
     return card
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from choreo.data.card import CARD, IMPORTED, card_spec, read_card
+from choreo.data.finishing import verify
 from choreo.data.importer import Report, import_data
 from choreo.data.plan import ImportOptions
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import UsageError
-from choreo.replay.storage import Replay
+from choreo.replay.storage import VERIFIED, Replay
 
 
 @dataclass(frozen=True)
@@ -88,5 +89,8 @@ def _imported_from(path: Path, cache: Path) -> dict[str, Any] | None:
 
 
 def _open(folder: Path, card: dict[str, Any]) -> Dataset:
+    changed = verify(folder, card, VERIFIED)
+    if changed:
+        raise UsageError(changed[0])
     replay = Replay.open(folder / "replay", card["replay"])
     return Dataset(replay, card_spec(card, folder), card)

@@ -118,6 +118,12 @@ def list_environments() -> dict[str, list[str]]:
     return listed
 
 
+def names_code(id: str) -> bool:
+    """Whether to make this environment is to import a module that its id names."""
+    family, colon, name = id.partition(":")
+    return bool(colon) and (":" in name if family == "gym" else family != "dmc")
+
+
 def _usual_repeat(id: str, obs: Obs) -> int:
     """Return the benchmarks' frames per agent step (URLB and Meta-World, paper appendix)."""
     return 1 if obs == "states" and not _is_metaworld(id) else 2

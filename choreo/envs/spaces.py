@@ -1,10 +1,12 @@
 """What an environment shows and accepts, as plain data that a checkpoint can hold."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from choreo.errors import EnvironmentMismatch, UsageError
+from choreo.schema import Listed, Maybe, Named, Whole, problem
 
 ROUNDING = 1e-6  # share by which bounds that agree may differ, as single precision does [ours]
 IMAGE_SIZES = (32, 64, 128)  # pixels: what the world model's convolutions take (ours)
@@ -14,6 +16,25 @@ RESERVED = ("action", "reward", "discount", "is_first", "is_last", "is_terminal"
 
 Obs = Literal["states", "pixels", "both"]
 """What an agent sees: the environment's own observations, pictures of it, or both."""
+
+
+MOST_VALUES = 2**28  # of one observation [ours]
+SPEC = {
+    "id": str,
+    "observations": Named({"shape": Listed(Whole(1, 2**20), 8), "dtype": ("float32", "uint8")}),
+    "action_size": Whole(1, 2**16),
+    "action_low": Listed(float),
+    "action_high": Listed(float),
+    "action_repeat": Whole(1),
+    "episode_steps": Maybe(Whole(1)),
+    "coordinates": Listed(str),
+    "step_seconds": Maybe(float),
+    "obs": Maybe(get_args(Obs)),
+    "cameras": Maybe(Listed(str)),
+    "keys": Maybe(Listed(str)),
+    "image_size": Maybe(Whole(1, 2**12)),
+}
+"""The form of what `EnvSpec.to_json` gives."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +97,13 @@ class EnvSpec:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "EnvSpec":
-        """Return the spec that `to_json` wrote, also after a round trip through text."""
+        """Return the spec that `to_json` wrote, also after a round trip through text.
+
+        Raises ValueError for anything else.
+        """
+        wrong = problem(data, SPEC, "spec") or _uneven(data)
+        if wrong:
+            raise ValueError(wrong)
         observations = {
             key: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for key, spec in data["observations"].items()
@@ -133,6 +160,18 @@ class EnvSpec:
                 f"{other.id} {other.action_repeat} times."
             )
         return sentences
+
+
+def _uneven(data: Mapping[str, Any]) -> str | None:
+    """What sizes of a spec contradict one another, or are none that memory has."""
+    size = data["action_size"]
+    for name in ("action_low", "action_high"):
+        if len(data[name]) != size:
+            return f"spec.{name} has {len(data[name])} entries, action_size is {size}"
+    for name, array in data["observations"].items():
+        if math.prod(array["shape"]) > MOST_VALUES:
+            return f"spec.observations.{name} has more than {MOST_VALUES} values"
+    return None
 
 
 def _span(spec: EnvSpec) -> str:

@@ -7,7 +7,7 @@ import platform
 import struct
 import weakref
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,14 @@ class RunFolder:
     """Where the parts of a run lie."""
 
     path: Path
+    claims: list[weakref.finalize] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    def release(self) -> None:
+        """Let others, in this process or in another, write into the folder."""
+        while self.claims:
+            self.claims.pop()()
 
     @property
     def config_path(self) -> Path:
@@ -182,17 +190,17 @@ def _claim(run: RunFolder) -> None:
     with writing(run.path):
         descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         os.close(descriptor)
         raise UsageError(
-            f"Another process is working on the run in {run.path}. Wait until it ends or end it, "
-            "or give another folder with --run-dir."
+            f"Another process is working on the run in {run.path}, or another part of this one. "
+            "Wait until it ends or end it, or give another folder with --run-dir."
         ) from error
     except OSError:
         os.close(descriptor)  # a file system without locks: go on without
         return
-    weakref.finalize(run, os.close, descriptor)
+    run.claims.append(weakref.finalize(run, os.close, descriptor))
 
 
 def _compare(

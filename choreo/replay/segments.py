@@ -1,6 +1,7 @@
 """Segment files: fixed numbers of fixed-size rows, written with calls and read through maps."""
 
 import errno
+import hashlib
 import mmap
 import os
 import sys
@@ -160,6 +161,15 @@ class SegmentFiles:
             size = (position + count) * self.row_bytes - begin
             self._map(stream, segment).madvise(mmap.MADV_WILLNEED, begin, size)
             length, segment, position = length - count, segment + 1, 0
+
+    def digest(self, stream: int, segment: int, rows: int) -> str:
+        """SHA-256 of the first rows of a segment."""
+        digest, left = hashlib.sha256(), rows * self.row_bytes
+        with self.path(stream, segment).open("rb") as file:
+            while left > 0 and (block := file.read(min(left, CLEARED))):
+                digest.update(block)
+                left -= len(block)
+        return digest.hexdigest()
 
     def delete(self, stream: int, segment: int) -> None:
         """Remove a segment's file, if there is one."""

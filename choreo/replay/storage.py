@@ -10,12 +10,15 @@ from choreo.errors import CheckpointError, UsageError
 from choreo.replay.header import (
     FORMAT,
     Keys,
+    check_state,
     open_folder,
     read_header,
     record_layout,
     steps_per_segment,
 )
 from choreo.replay.segments import SegmentFiles
+
+VERIFIED = 2**30  # bytes that are compared with their hashes before a run goes on [ours]
 
 
 class Replay:
@@ -57,6 +60,7 @@ class Replay:
         self._read_only = False
         self._start = np.zeros(streams, np.int64)
         self._stop = np.zeros(streams, np.int64)
+        self._full_hashes: list[dict[int, str]] = [{} for _ in range(streams)]
 
     @classmethod
     def open(cls, folder: Path, state: Mapping[str, Any]) -> "Replay":
@@ -172,9 +176,45 @@ class Replay:
         """Make every appended step survive a power cut; call it before a checkpoint is written."""
         self._files.sync_all()
 
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint records: the bounds of every stream."""
-        return {"format": FORMAT, "start": self._start.tolist(), "stop": self._stop.tolist()}
+    def state(self, sums: bool = False) -> dict[str, Any]:
+        """What a checkpoint records: the bounds of every stream, and with `sums` hashes of it."""
+        bounds = {"format": FORMAT, "start": self._start.tolist(), "stop": self._stop.tolist()}
+        return {**bounds, "sums": self._hashes()} if sums else bounds
+
+    def changed(self, state: Mapping[str, Any], most_bytes: int | None = None) -> list[Path]:
+        """Files whose bytes are not those that `state` recorded; older states record none.
+
+        Reads the newest `most_bytes` of every stream, or all.
+        """
+        found = []
+        for stream, sums in enumerate(state.get("sums") or []):
+            left = most_bytes
+            for segment in sorted(map(int, sums), reverse=True):
+                if left is not None and left <= 0:
+                    break
+                rows = self._rows_in(int(state["stop"][stream]), segment)
+                if self._files.digest(stream, segment, rows) != sums[str(segment)]:
+                    found.append(self._files.path(stream, segment))
+                left = None if left is None else left - self._files.segment_bytes
+        return found
+
+    def _hashes(self) -> list[dict[str, str]]:
+        """Of every stream the hashes of its segments by number; full ones are read only once."""
+        hashes = []
+        for stream, (start, stop) in enumerate(zip(self._start.tolist(), self._stop.tolist())):
+            first, last = start // self.segment_steps, -(-stop // self.segment_steps)
+            old, full = self._full_hashes[stream], stop // self.segment_steps
+            now = {
+                n: old.get(n) or self._files.digest(stream, n, self._rows_in(stop, n))
+                for n in range(first, last)
+            }
+            self._full_hashes[stream] = {n: one for n, one in now.items() if n < full}
+            hashes.append({str(n): one for n, one in now.items()})
+        return hashes
+
+    def _rows_in(self, stop: int, segment: int) -> int:
+        """Rows of a segment that a stream of `stop` steps has written."""
+        return min(stop - segment * self.segment_steps, self.segment_steps)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Cut back to exactly what was held at `state`; everything later is removed.
@@ -184,6 +224,12 @@ class Replay:
         """
         self._check_writable()
         self._start, self._stop = self._bounds_of(state)
+        self._full_hashes = [{} for _ in range(self.streams)]
+        if changed := self.changed(state, VERIFIED // self.streams):
+            raise CheckpointError(
+                f"{changed[0]} is not what the checkpoint recorded: its bytes have changed. Copy "
+                "the replay folder back, or start a new run."
+            )
         for stream, stop in enumerate(self._stop.tolist()):
             self._files.clear_after(stream, stop)
 
@@ -257,12 +303,7 @@ class Replay:
 
     def _bounds_of(self, state: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Start and stop of a recorded state, after a check that its data are on disk."""
-        if state.get("format") != FORMAT or len(state["stop"]) != self.streams:
-            raise CheckpointError(
-                f"The recorded replay state has format {state.get('format')} and "
-                f"{len(state.get('stop', ()))} streams; wanted are format {FORMAT} and "
-                f"{self.streams} streams. Resume with the options the run was started with."
-            )
+        check_state(state, self.streams, self.folder)
         start, stop = (np.array(state[name], np.int64) for name in ("start", "stop"))
         for stream in range(self.streams):
             last = -(-int(stop[stream]) // self.segment_steps)

@@ -12,6 +12,7 @@ from choreo.envs.vector import VectorEnv, make_vector
 from choreo.learning.modes import choose_mode
 from choreo.record import RunFolder, checkpoint
 from choreo.replay import Replay
+from choreo.schema import Listed, Maybe, Whole
 from choreo.training.collector import Collector, replay_keys
 from choreo.training.phases import Phase
 from choreo.training.schedule import Every, Ratio
@@ -19,6 +20,16 @@ from choreo.training.trainer import Parts, Trainer, group_of
 
 Evaluator = Callable[[Agent, int], dict[str, float]]
 """Scores the agent after a number of frames, without touching its training."""
+
+
+COLLECTOR = {
+    "frames": Whole(),
+    "episodes": Listed(Whole()),
+    "open_steps": Listed(Whole()),
+    "returns": Listed(float),
+    "pending": Maybe({"actions": list, "reset": Listed(bool)}),
+}
+"""The form of `Collector.state`."""
 
 
 class OnlineTrainer(Trainer):
@@ -123,10 +134,13 @@ class OnlineTrainer(Trainer):
 
     def own_state(self) -> dict[str, Any]:
         return {
-            "replay": self.replay.state(),
+            "replay": self.replay.state(sums=True),
             "collector": self.collector.state(),
             "phase": self.phase.state(),
         }
+
+    def form(self) -> dict[str, Any]:
+        return {**super().form(), "replay": dict, "collector": COLLECTOR, "phase": dict}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         self.replay.restore(state["replay"])

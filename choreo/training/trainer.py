@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,12 +16,30 @@ from choreo.errors import CheckpointError
 from choreo.learning.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
+from choreo.schema import Maybe, Named, Whole, problem
 from choreo.stopping import StopRequest
 from choreo.training.batches import choose_batches
+from choreo.training.exactness import computed_with, warn_if_inexact
 from choreo.training.finite import FiniteCheck
 from choreo.training.health import HealthWatch
 from choreo.training.schedule import Every, Minutes, Ratio
 from choreo.world_model import Batch
+
+STATE = {
+    "agent": dict,
+    "command": str,
+    "count": Whole(),
+    "learner": Named(Whole()),
+    "streams": {
+        "seed": Whole(most=2**64),
+        "numpy": Named(dict),
+        "torch": Named({"device": str, "state": str}),
+    },
+    "clocks": Named(Named(Whole())),
+    "logger": {"metrics_bytes": Whole(), "timing_bytes": Whole(), "step": Whole()},
+    "computed_with": Maybe(Named(str)),
+}
+"""The form of what a checkpoint records of every loop."""
 
 MOST_READ, READ_AT_ONCE = 100_000, 1_000  # steps for the scale of observations; some are images
 
@@ -111,6 +130,7 @@ class Trainer(abc.ABC):
         """Free files."""
         self.logger.close()
         self.replay.close()
+        self.run_folder.release()
 
     def resting(self, batch: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """Names of the parts that do not learn from this batch."""
@@ -212,8 +232,16 @@ class Trainer(abc.ABC):
         """The clocks that a checkpoint records."""
         return {"log": self.log_due, "save": self.save_due}
 
+    def form(self) -> dict[str, Any]:
+        """The form of a checkpoint's state, with the entries of this loop."""
+        return STATE
+
+    def _computes_with(self) -> dict[str, str]:
+        return computed_with(self.agent.device, self.config.precision, self.config.mode)
+
     def _state(self) -> dict[str, Any]:
         return {
+            "computed_with": self._computes_with(),
             "agent": self.agent.description(),
             "command": self.config.command,
             "count": self.count,
@@ -235,11 +263,24 @@ class Trainer(abc.ABC):
             self.logger.restore(None)
             return
         tensors, state = checkpoint.load(path)
-        if "count" not in state:
+        if "count" not in state and "streams" not in state:
             raise CheckpointError(
                 f"{path} cannot be resumed: it holds an agent without its training. Give another "
                 "folder with --run-dir, and this one to `choreo finetune --from`"
             )
+        wrong = problem(state, self.form())
+        if wrong:
+            raise CheckpointError(_cannot(path, wrong))
+        try:
+            self._take_up(tensors, state)
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+            raise CheckpointError(_cannot(path, f"{type(error).__name__}: {error}")) from error
+        if self.count != state["count"]:
+            raise CheckpointError(_cannot(path, f"count is {state['count']}, it has {self.count}"))
+        warn_if_inexact(state.get("computed_with"), self._computes_with())
+
+    def _take_up(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Put every part where the checkpoint has it."""
         load_agent_tensors(self.agent, tensors)
         self.learner.load_state_dict(group_of(tensors, "learner"), state["learner"])
         self.streams.restore(state["streams"])
@@ -248,6 +289,13 @@ class Trainer(abc.ABC):
         self.restore(tensors, state)
         self.health.restore(state.get("health", {}))
         self.logger.restore(state["logger"])
+
+
+def _cannot(path: Path, reason: str) -> str:
+    return (
+        f"{path} cannot be resumed: its state is not one that a run has ({reason:.300}). Remove "
+        "that folder to go on from the checkpoint before it, or copy it back"
+    )
 
 
 def group_of(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

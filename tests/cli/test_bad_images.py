@@ -42,19 +42,19 @@ def test_says_what_is_wrong(name: str, tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_one_of_several_keys_can_be_used_alone(tmp_path: Path) -> None:
     folder = pretrain(tmp_path / "run", "--keys", "image", env="toy_pictures:picture", frames=60)
-    assert main(["evaluate", str(folder), "--episodes", "2", "--skill", "0"]) == 0
+    assert main(["evaluate", str(folder), "--trust", "--episodes", "2", "--skill", "0"]) == 0
 
 
 def test_images_and_vectors_train_together_and_are_fine_tuned(tmp_path: Path) -> None:
     folder = pretrain(tmp_path / "run", env="toy_pictures:picture", frames=60)
     where = ["--env", "toy_pictures:picture", "--frames", "60", "--run-dir", str(tmp_path / "task")]
     assert main(["finetune", "--from", str(folder), *where, *SMALL[-4:]]) == 0
-    assert main(["evaluate", str(tmp_path / "task"), "--episodes", "2"]) == 0
+    assert main(["evaluate", str(tmp_path / "task"), "--trust", "--episodes", "2"]) == 0
 
 
 def test_images_of_two_sizes_with_names_that_modules_do_not_take(tmp_path: Path) -> None:
     folder = pretrain(tmp_path / "run", env="toy_pictures:robot", frames=60)
-    assert main(["evaluate", str(folder), "--episodes", "1", "--skill", "0"]) == 0
+    assert main(["evaluate", str(folder), "--trust", "--episodes", "1", "--skill", "0"]) == 0
 
 
 def test_what_an_environment_was_asked_for_makes_it_again() -> None:

@@ -340,13 +340,24 @@ def test_a_skill_out_of_range(run: Path, skill: str, refused: Refuse) -> None:
 
 
 def test_a_policy_the_agent_has_not(run: Path, refused: Refuse) -> None:
-    assert "no meta-controller" in refused("evaluate", run, "--policy", "task", "--episodes", "1")
+    assert "no meta-controller" in refused(
+        "evaluate", run, "--trust", "--policy", "task", "--episodes", "1"
+    )
     assert "at least 1 episode" in refused("evaluate", run, "--episodes", "0")
 
 
 def test_a_video_without_a_renderer(run: Path, tmp_path: Path, refused: Refuse) -> None:
     text = refused(
-        "evaluate", run, "--skill", "0", "--episodes", "1", "--video", tmp_path / "v.mp4", code=1
+        "evaluate",
+        run,
+        "--trust",
+        "--skill",
+        "0",
+        "--episodes",
+        "1",
+        "--video",
+        tmp_path / "v.mp4",
+        code=1,
     )
     assert "no video" in text and "rgb_array" in text
     assert not (tmp_path / "v.mp4").exists()

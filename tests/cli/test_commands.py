@@ -1,9 +1,12 @@
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from toy_runs import pretrain
 
+from choreo import load
 from choreo.cli import main
 
 
@@ -21,7 +24,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
 def test_evaluate_prints_returns_mean_and_interval(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = printed(capsys, "evaluate", run, "--skill", "2", "--episodes", "3", "--json")
+    found = printed(capsys, "evaluate", run, "--trust", "--skill", "2", "--episodes", "3", "--json")
     assert len(found["returns"]) == 3 and found["skill"] == 2
     assert found["mean"] == pytest.approx(sum(found["returns"]) / 3)
     low, high = found["interval95"]
@@ -32,18 +35,53 @@ def test_evaluate_prints_returns_mean_and_interval(
 def test_evaluate_plays_every_skill_of_a_pre_trained_agent(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = printed(capsys, "evaluate", run, "--episodes", "1", "--json")
+    found = printed(capsys, "evaluate", run, "--trust", "--episodes", "1", "--json")
     assert [one["skill"] for one in found["per_skill"]] == [0, 1, 2, 3]
-    assert main(["evaluate", str(run), "--episodes", "1"]) == 0
+    assert main(["evaluate", str(run), "--trust", "--episodes", "1"]) == 0
     assert "skill 3" in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_returns(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["evaluate", run, "--policy", "random", "--episodes", "2", "--json", "--seed"]
+    options = [
+        "evaluate",
+        run,
+        "--trust",
+        "--policy",
+        "random",
+        "--episodes",
+        "2",
+        "--json",
+        "--seed",
+    ]
     first, again, other = (printed(capsys, *options, seed) for seed in ("5", "5", "6"))
     assert first == again and first["returns"] != other["returns"]
+
+
+@pytest.mark.parametrize(
+    "command", [["evaluate"], ["skills"], ["zeroshot"], ["data", "collect", "--policy"]]
+)
+def test_the_code_that_a_folder_names_runs_only_for_who_asks_for_it(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    """The run is somebody else's, and so is the module beside which the command is given."""
+    forged = tmp_path / "run"
+    agent = load(run)
+    agent.spec = replace(agent.spec, id="evil:make")
+    agent.save(forged)
+    (tmp_path / "evil.py").write_text("open('ran', 'w').close()\ndef make(): pass\n")
+    monkeypatch.chdir(tmp_path)
+    more = [str(tmp_path / "out"), "--frames", "10"] if command[-1] == "--policy" else []
+    assert main([*command, str(forged), *more]) == 2
+    assert "--env evil:make" in capsys.readouterr().err and not Path("ran").exists()
+    main([*command, str(forged), *more, "--trust"])
+    assert Path("ran").exists()
+    sys.modules.pop("evil")
 
 
 def test_env_check_says_what_fits(capsys: pytest.CaptureFixture[str]) -> None:

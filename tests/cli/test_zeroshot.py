@@ -46,13 +46,13 @@ def few_goals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
     capsys.readouterr()
-    assert main(["zeroshot", *(str(argument) for argument in arguments), "--json"]) == 0
+    assert main(["zeroshot", *(str(argument) for argument in arguments), "--trust", "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     capsys.readouterr()
-    assert main(["zeroshot", *(str(argument) for argument in arguments)]) == 2
+    assert main(["zeroshot", *(str(argument) for argument in arguments), "--trust"]) == 2
     return capsys.readouterr().err
 
 
@@ -70,7 +70,7 @@ def test_it_prints_what_was_found_next_to_the_controls(
 
 
 def test_people_get_a_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["zeroshot", str(run), "--episodes", "2"]) == 0
+    assert main(["zeroshot", str(run), "--trust", "--episodes", "2"]) == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("trained", "untrained", "random actions", "interval"))
 
@@ -86,7 +86,7 @@ def test_goal_sets_are_played_goal_by_goal(
     assert places == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert found["goals"][3]["position"] == goal_sets.reach_goals(1)[1].tolist()
     assert found["goals"][0]["found"].keys() == {"trained", "untrained", "random"}
-    assert main(["zeroshot", str(reacher), "--goal-set", "7", "--no-controls"]) == 0
+    assert main(["zeroshot", str(reacher), "--trust", "--goal-set", "7", "--no-controls"]) == 0
     assert "2 goals" in capsys.readouterr().out
 
 
@@ -104,7 +104,7 @@ def test_skills_chosen_in_imagination(reacher: Path, capsys: pytest.CaptureFixtu
     found = printed(capsys, reacher, "--goal-set", "0", "--choose", "imagined", *reward)
     assert list(found["controls"]) == ["untrained", "random", "random_skills"]
     assert all(len(skills) == 2 for skills in found["skills"])
-    assert main(["zeroshot", str(reacher), "--episodes", "1", *IMAGINED, *reward]) == 2
+    assert main(["zeroshot", str(reacher), "--trust", "--episodes", "1", *IMAGINED, *reward]) == 2
     assert "needs a goal" in capsys.readouterr().err
 
 

@@ -117,6 +117,9 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
         existing_run(tmp_path / "run")  # looking is allowed
         other.kill()
     run = open_run(tmp_path / "run", {"seed": 1})
+    with pytest.raises(UsageError, match="another part of this one"):
+        open_run(tmp_path / "run", {"seed": 1})
+    run.release()
     assert open_run(tmp_path / "run", {"seed": 1}) == run
 
 

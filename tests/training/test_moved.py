@@ -64,4 +64,3 @@ def test_a_home_is_found_where_the_shell_leaves_the_tilde(
     where = ["--env=toy_envs:point", "--frames=20", "--run-dir=~/runs/a"]
     assert main(["pretrain", *SMALL, *where]) == 0
     assert not Path("~").exists() and load("~/runs/a").num_skills
-    assert main(["evaluate", "~/runs/a", "--episodes", "1", "--skill", "0"]) == 0

@@ -1,0 +1,97 @@
+"""Whether JSON from a file has the form it should: checked before any of it is believed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MOST = 2**53  # integers up to here are exact in every reader of JSON; no counter gets there
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An integer from `least` to `most`."""
+
+    least: int = 0
+    most: int = MOST
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list of one kind of entries."""
+
+    of: Any
+    most: int = 2**20
+
+
+@dataclass(frozen=True)
+class Named:
+    """A mapping from any names to one kind of entries."""
+
+    of: Any
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """Null, or what `of` says; as an entry of a mapping it may be missing too."""
+
+    of: Any
+
+
+def problem(value: Any, schema: Any, name: str = "") -> str | None:
+    """What is wrong with a value, in a few words; None where nothing is.
+
+    Args:
+        value: what JSON gave.
+        schema: a type; a `Whole`, `Listed`, `Named` or `Maybe`; a tuple of values that are allowed;
+            or a dict from name to schema, whose names must be there while others may be.
+        name: what the value is called.
+    """
+    if isinstance(schema, Maybe):
+        return None if value is None else problem(value, schema.of, name)
+    if isinstance(schema, dict):
+        return _in_mapping(value, schema, name)
+    if isinstance(schema, Named):
+        if not isinstance(value, Mapping):
+            return _wanted(value, "names with values", name)
+        return _first(problem(one, schema.of, f"{name}.{key}") for key, one in value.items())
+    if isinstance(schema, Listed):
+        if not isinstance(value, list | tuple) or len(value) > schema.most:
+            return _wanted(value, f"a list of at most {schema.most}", name)
+        return _first(problem(one, schema.of, f"{name}[{i}]") for i, one in enumerate(value))
+    return _plain(value, schema, name)
+
+
+def _plain(value: Any, schema: Any, name: str) -> str | None:
+    if isinstance(schema, Whole):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if whole and schema.least <= value <= schema.most:
+            return None
+        return _wanted(value, f"a whole number from {schema.least} to {schema.most}", name)
+    if isinstance(schema, tuple):
+        return None if value in schema else _wanted(value, f"one of {list(schema)}", name)
+    kinds = (int, float) if schema is float else schema
+    wrong = not isinstance(value, kinds) or (isinstance(value, bool) and schema is not bool)
+    return _wanted(value, schema.__name__, name) if wrong else None
+
+
+def _in_mapping(value: Any, schema: Mapping[str, Any], name: str) -> str | None:
+    if not isinstance(value, Mapping):
+        return _wanted(value, "names with values", name)
+    for key, one in schema.items():
+        place = f"{name}.{key}" if name else key
+        if key not in value:
+            if not isinstance(one, Maybe):
+                return f"{place} is missing"
+        elif found := problem(value[key], one, place):
+            return found
+    return None
+
+
+def _first(problems: Any) -> str | None:
+    return next((one for one in problems if one is not None), None)
+
+
+def _wanted(value: Any, wanted: str, name: str) -> str:
+    huge = isinstance(value, int) and abs(value) > MOST**2  # has too many digits to be shown
+    shown = "a huge number" if huge else repr(value)[:60]
+    return f"{name or 'it'} is {shown}; wanted is {wanted}"
