@@ -73,10 +73,9 @@ def by_hand(lines: list[str], workers: int) -> None:
     shells = []
     for number in range(workers):
         script = "\n".join(f"{python} {line}" for line in lines[number::workers])
-        variables = "export OMP_NUM_THREADS=1\nset -e\n"
-        shells.append(
-            subprocess.Popen(["bash", "-c", variables + script], stderr=subprocess.DEVNULL)
-        )
+        command = ["bash", "-c", f"export OMP_NUM_THREADS=1\nset -e\n{script}"]
+        silent = subprocess.DEVNULL
+        shells.append(subprocess.Popen(command, stdout=silent, stderr=silent))
     assert [shell.wait() for shell in shells] == [0] * workers
 
 

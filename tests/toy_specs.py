@@ -83,7 +83,7 @@ def start(*arguments: str | Path, folder: Path, **environment: str) -> subproces
     )
 
 
-def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
+def until(what: Callable[[], Any], seconds: float = 300.0) -> Any:
     """Wait until something is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := what()):

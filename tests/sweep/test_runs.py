@@ -175,7 +175,7 @@ def test_two_sweeps_on_one_folder_share_the_work(here: Path) -> None:
     pids = [int(path.read_text().split()[0]) for path in here.glob("s/*/*/run/starts")]
     assert [len({*pids} & {*children(sweep.pid)}) for sweep in sweeps] == [2, 2]
     (here / "s" / "go").touch()
-    ended = [sweep.communicate(timeout=60)[0] for sweep in sweeps]
+    ended = [sweep.communicate(timeout=300)[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0, 0], ended
     assert [starts(f"pretrain/toy_waits-s{n}") for n in range(6)] == [1] * 6
     assert all("6 of 6 cells done" in text for text in ended)
@@ -189,7 +189,7 @@ def test_told_to_stop_all_cells_save_and_no_process_is_left(
     until(lambda: len(list(here.glob("s/*/*/run/starts"))) == 2)
     pids = children(sweep.pid)
     sweep.send_signal(told)
-    said = sweep.communicate(timeout=60)[0]
+    said = sweep.communicate(timeout=300)[0]
     assert sweep.returncode == code and "the same command goes on" in said
     assert len(pids) == 2 and not any(map(alive, pids))
     assert len(list(here.glob("s/*/*/run/saved"))) == 2
@@ -202,7 +202,7 @@ def test_one_cell_that_is_told_to_stop_saves_and_asks_to_be_called_again(here: P
     until(lambda: starts("pretrain/toy_waits-s0"))
     assert main(["sweep", "s", "--cell", "pretrain/toy_waits-s0"]) == 75, "another has it"
     alone.terminate()
-    alone.communicate(timeout=60)
+    alone.communicate(timeout=300)
     assert alone.returncode == 75 and (here / "s/pretrain/toy_waits-s0/run/saved").exists()
     (here / "s" / "go").touch()
     assert main(["sweep", "s", "--cell", "pretrain/toy_waits-s0"]) == 0
@@ -228,7 +228,7 @@ def test_a_cell_that_is_killed_goes_on_at_once_but_not_for_ever(here: Path) -> N
     for attempt in range(3):
         until(lambda n=attempt: starts("pretrain/toy_waits-s0") == n + 1)
         os.kill(until(lambda: children(sweep.pid))[0], signal.SIGKILL)
-    said = sweep.communicate(timeout=60)[0]
+    said = sweep.communicate(timeout=300)[0]
     assert sweep.returncode == 1 and "ended by SIGKILL 3 times" in said
 
 
