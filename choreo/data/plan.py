@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def sampled_sha256(files: list[Path], root: Path) -> str:
             plain_file(path, root)
         except BadFile:
             continue  # its reader will name it
-        with path.open("rb") as file:
+        with suppress(OSError), path.open("rb") as file:  # reading it says what is wrong with it
             digest.update(file.read(SAMPLED_BYTES))
             file.seek(max(0, path.stat().st_size - SAMPLED_BYTES))
             digest.update(file.read(SAMPLED_BYTES))
