@@ -13,7 +13,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
     os.environ["RAY_TMPDIR"] = folder
     (Path(folder) / "ray").mkdir()
-    from ray.cluster_utils import Cluster
+    from ray.cluster_utils import Cluster  # pyright: ignore
 
     cluster = Cluster()
     small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
