@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("data",),
     ("envs", "replay", "record"),
-    ("errors", "schema", "stopping"),
+    ("errors", "private", "schema", "stopping"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

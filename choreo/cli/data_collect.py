@@ -32,7 +32,7 @@ class CollectOptions:
     """Environment; None is the one the agent was trained on."""
     trust: bool = False
     """Run the code that a run names as its environment (module:factory): only for runs of your
-    own. With --env it is you who names it."""
+    own. Not needed with --env, nor where you have trained with the same code."""
     policy: str = RANDOM
     """"random" for uniformly random actions, or a run folder, checkpoint or snapshot."""
     which: Which | None = None

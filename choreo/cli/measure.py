@@ -17,6 +17,7 @@ from choreo.agent import Agent, PolicyName, load, load_state
 from choreo.data import first_episodes, open_dataset
 from choreo.data.card import CARD
 from choreo.envs.make import names_code
+from choreo.envs.named import is_remembered
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
 from choreo.evaluation.choices import Choices
@@ -56,7 +57,7 @@ class MeasureOptions:
     """Environment; None is the one the agent was trained on."""
     trust: bool = False
     """Run the code that the run names as its environment (module:factory): only for runs of your
-    own. With --env it is you who names it."""
+    own. Not needed with --env, nor where you have trained with the same code."""
     time_limit: int | None = None
     """Agent steps per episode; None is the limit the agent was trained with."""
     seed: int = 0
@@ -215,7 +216,7 @@ def environment_of(
 
     Raises:
         UsageError: there is none, or the id is from the files of the run, would have code
-            imported, and the run is not trusted.
+            imported that the user has not named before, and the run is not trusted.
     """
     folder = run_folder_of(run)
     options = agent.spec.make_options()
@@ -226,13 +227,14 @@ def environment_of(
             f"this agent learned from recorded data ({agent.spec.id}) and knows no environment; "
             "name one with --env"
         )
-    if env is None and names_code(agent.spec.id) and not trust:
+    name = agent.spec.id
+    if env is None and names_code(name) and not (trust or is_remembered(name)):
         raise UsageError(
-            f"{run} names the code {agent.spec.id} as its environment, which whoever made that "
-            f"folder chose. Give --env {agent.spec.id} if that is what you want to run, or --trust "
+            f"{run} names the code {name} as its environment, which whoever made that "
+            f"folder chose. Give --env {name} if that is what you want to run, or --trust "
             "for a run of your own"
         )
-    return env or agent.spec.id, options
+    return env or name, options
 
 
 def knows_no_environment(agent: Agent) -> bool:

@@ -13,6 +13,7 @@ from choreo.agent import AgentConfig, find_checkpoint, load_state
 from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
 from choreo.data.card import read_card
+from choreo.envs.named import remember
 from choreo.envs.spaces import EnvSpec
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
@@ -29,6 +30,7 @@ def pretrain(arguments: list[str]) -> None:
     """`choreo pretrain`."""
     default = PretrainConfig(env=cast(str, tyro.MISSING))
     config = parse(default, arguments)
+    remember(config.env)
     with notes(), saying_what_is_saved(config):
         keep_memory()
         _tell(run_pretrain(config))
@@ -63,6 +65,7 @@ def finetune(arguments: list[str]) -> None:
     config = parse(default, arguments)
     if config.source is not None:
         config = replace(config, source=config.source.resolve())  # one run, however it is spelled
+    remember(config.env)
     with notes(), saying_what_is_saved(config):
         keep_memory()
         _tell(run_finetune(config))

@@ -84,6 +84,24 @@ def test_the_code_that_a_folder_names_runs_only_for_who_asks_for_it(
     sys.modules.pop("evil")
 
 
+def test_code_that_was_trained_with_may_be_named_by_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the same command was given with the same file, and nowhere else."""
+    for project in ("mine", "theirs"):
+        (tmp_path / project).mkdir()
+        (tmp_path / project / "arm.py").write_text("from toy_envs import point as make\n")
+    monkeypatch.chdir(tmp_path / "mine")
+    options = ["--preset", "debug", "--frames", "20", "--logging.no-progress", "--run-dir", "run"]
+    assert main(["pretrain", "--env", "arm:make", *options]) == 0
+    play = ["evaluate", str(tmp_path / "mine" / "run"), "--episodes", "1", "--skill", "0", "--json"]
+    play += ["--time-limit", "5"]
+    assert printed(capsys, *play)["skill"] == 0
+    monkeypatch.chdir(tmp_path / "theirs")
+    assert main(play) == 2 and "--env arm:make" in capsys.readouterr().err
+    sys.modules.pop("arm")
+
+
 def test_env_check_says_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "check", "toy_envs:point"]) == 0
     assert "toy_envs:point: fits" in capsys.readouterr().out
