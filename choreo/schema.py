@@ -1,9 +1,14 @@
 """Whether JSON from a file has the form it should: checked before any of it is believed."""
 
+import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+MOST_BYTES = 2**30  # of a file that is read at once [ours]
 MOST = 2**53  # integers up to here are exact in every reader of JSON; no counter gets there
 
 
@@ -95,3 +100,40 @@ def _wanted(value: Any, wanted: str, name: str) -> str:
     huge = isinstance(value, int) and abs(value) > MOST**2  # has too many digits to be shown
     shown = "a huge number" if huge else repr(value)[:60]
     return f"{name or 'it'} is {shown}; wanted is {wanted}"
+
+
+def plain_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a plain file; a pipe or a device is not waited for.
+
+    Raises:
+        OSError: it cannot be read, is no plain file or has more than `most` bytes.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError("it is no plain file")
+        if found.st_size > most:
+            raise OSError(f"it has {found.st_size} bytes, more than {most}")
+        return file.read()
+
+
+def read_json(path: Path) -> Any:
+    """What a plain file of JSON holds.
+
+    Raises:
+        OSError: as for `plain_bytes`.
+        ValueError: it is no JSON.
+    """
+    return parse(plain_bytes(path))
+
+
+def parse(text: bytes | str) -> Any:
+    """What JSON in UTF-8 says.
+
+    Raises:
+        ValueError: it is no JSON, or nested deeper than anything that is meant.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error

@@ -10,7 +10,7 @@ from typing import Any
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import UsageError
 from choreo.replay.segments import sync, writing
-from choreo.schema import Listed, Maybe, Named, Whole, problem
+from choreo.schema import Listed, Maybe, Named, Whole, problem, read_json
 
 FORMAT = 1
 CARD = "card.json"
@@ -60,10 +60,10 @@ def read_card(folder: Path) -> dict[str, Any] | None:
         UsageError: it is damaged or of another format.
     """
     path = Path(folder) / CARD
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} cannot be read ({error}). Copy it back, or make the data again."

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from choreo.errors import CheckpointError, StorageError, UsageError
 from choreo.record.files import sync, write_whole, writing
+from choreo.schema import read_json
 
 FORMAT = 1
 TENSORS = "tensors.safetensors"
@@ -231,7 +232,7 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path} holds no checkpoint: there is no {STATE} in it. Give the folder of one."
         )
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except (OSError, ValueError) as error:
         raise _broken(path, f"{STATE} cannot be read ({error})") from error
     if not isinstance(content, dict) or "format" not in content:

@@ -7,6 +7,7 @@ import platform
 import struct
 import weakref
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 from choreo.errors import UsageError
 from choreo.record.files import write_whole, writing
 from choreo.record.machine import commit, hardware
+from choreo.schema import read_json
 
 FORMAT = 1
 LOCK = "lock"
 FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, process
+WHOLE = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # a lock on all of a file
 PACKAGES = {
     "choreo": "choreo",
     "torch": "torch",
@@ -74,7 +77,15 @@ class RunFolder:
         Raises:
             UsageError: the file is missing, damaged or of another format.
         """
-        return _read(self.config_path)["config"]
+        return self.content()["config"]
+
+    def content(self) -> dict[str, Any]:
+        """All of config.json: options, versions and machine.
+
+        Raises:
+            UsageError: it is missing, damaged or foreign.
+        """
+        return _read(self.config_path)
 
 
 def open_run(
@@ -150,8 +161,7 @@ def is_claimed(path: Path) -> bool:
     """Whether another process works on the run in a folder; asks, and claims nothing."""
     try:
         with (path / LOCK).open("rb") as file:
-            asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            found = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+            found = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, WHOLE))
     except OSError:  # no such file, or a file system without locks
         return False
     return found[0] != fcntl.F_UNLCK
@@ -200,6 +210,8 @@ def _claim(run: RunFolder) -> None:
     except OSError:
         os.close(descriptor)  # a file system without locks: go on without
         return
+    with suppress(OSError):  # the same once more, in the form that `is_claimed` can ask about
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, WHOLE)
     run.claims.append(weakref.finalize(run, os.close, descriptor))
 
 
@@ -248,7 +260,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path.parent} holds no run: there is no {path.name} in it. Give a folder of a run."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} cannot be read ({error}). Copy it back, or start a run in another folder."

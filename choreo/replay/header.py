@@ -10,7 +10,7 @@ import numpy as np
 
 from choreo.errors import CheckpointError, UsageError
 from choreo.replay.segments import sync, writing
-from choreo.schema import Listed, Maybe, Named, Whole, problem
+from choreo.schema import Listed, Maybe, Named, Whole, problem, read_json
 
 FORMAT = 1
 HEADER = "replay.json"
@@ -100,7 +100,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     """
     path = folder / HEADER
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        header = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} could not be read as the header of a replay ({error}). Give a run folder with "

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import mmap
 import os
+import stat
 import sys
 import weakref
 from collections import OrderedDict
@@ -81,8 +82,11 @@ class SegmentFiles:
 
     def complete(self, stream: int, segment: int) -> bool:
         """Whether a segment is there in its full size."""
-        path = self.path(stream, segment)
-        return path.is_file() and path.stat().st_size == self.segment_bytes
+        try:
+            found = self.path(stream, segment).lstat()  # a link may lead out of the folder
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == self.segment_bytes
 
     def create(self, stream: int, segment: int) -> None:
         """Allocate a new segment of zeros, in place of whatever had its name.

@@ -1,6 +1,5 @@
 """Of what a report is: which run and checkpoint, how it was trained, and when."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -147,8 +146,8 @@ def report_folder(run: Path) -> Path:
 
 def _config(folder: Path) -> dict[str, Any]:
     """Options and versions of a run; empty for an agent that was saved outside one."""
-    path = RunFolder(folder).config_path
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    run = RunFolder(folder)
+    return run.content() if run.config_path.exists() else {}
 
 
 def _number_in(name: str, counted: str) -> int | None:

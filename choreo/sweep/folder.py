@@ -11,6 +11,7 @@ from typing import Any, Literal
 from choreo.errors import UsageError
 from choreo.record.files import writing
 from choreo.record.run_folder import flatten, versions
+from choreo.schema import read_json
 from choreo.sweep.cells import Cell
 from choreo.sweep.lock import held
 from choreo.sweep.spec import Spec
@@ -65,7 +66,7 @@ def open_sweep(root: Path, spec: Spec, cells: list[Cell]) -> None:
 def read_sweep(root: Path) -> dict[str, Any]:
     """The content of sweep.json; raises UsageError when it is missing, damaged or foreign."""
     try:
-        content = json.loads((root / SWEEP).read_text(encoding="utf-8"))
+        content = read_json(root / SWEEP)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{root / SWEEP} cannot be read ({error}). Copy it back, or give another folder"
@@ -119,7 +120,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         return None
 

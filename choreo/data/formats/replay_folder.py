@@ -7,6 +7,7 @@ import numpy as np
 
 from choreo.data.card import CARD, IMPORTED, card_spec, read_card
 from choreo.data.episode import EpisodeData, Reading, complete
+from choreo.data.files import plain_file
 from choreo.data.formats.source import Source
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import ChoreoError, UsageError
@@ -28,6 +29,9 @@ class ReplaySource(Source):
         self.card = read_card(root)
         found = _run_state(root) if self.card is None else self.card
         self._spec = card_spec(found, root)
+        inside = root / REPLAY if self.card is None else root  # a run's may lie on another disk
+        for file in sorted((root / REPLAY).glob("*/*.steps")):
+            plain_file(file, inside)
         self.replay = Replay.open(root / REPLAY, found["replay"])
         self._keys = reading.keys or tuple(self._spec.observations)
         self._places = [place for s in range(self.replay.streams) for place in self._episodes(s)]
@@ -62,8 +66,8 @@ class ReplaySource(Source):
 def is_replay(path: Path) -> bool:
     """Whether a folder is a run with a replay, that replay, or an imported set."""
     root = path.parent if path.name == REPLAY else path
-    card = read_card(root) if (root / CARD).is_file() else None
-    return (root / REPLAY / "replay.json").is_file() or (card or {}).get("kind") == IMPORTED
+    card = read_card(root) if root.is_dir() else None
+    return (root / REPLAY / "replay.json").exists() or (card or {}).get("kind") == IMPORTED
 
 
 def _run_state(run: Path) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """Files that another process may be writing: what is whole is read, what is not is told."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
+
+from choreo import schema
 
 
 def read_json(path: Path, notes: list[str]) -> dict[str, Any] | None:
     """The object in a file; None where there is none, with a note where it is damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = schema.read_json(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -27,7 +28,7 @@ def read_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
     Any other line that cannot be read is passed over and counted in a note.
     """
     try:
-        rows = path.read_bytes().split(b"\n")
+        rows = schema.plain_bytes(path).split(b"\n")
     except OSError:
         return []
     found = [_object(row) for row in rows[:-1] if row.strip()]
@@ -39,7 +40,7 @@ def read_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
 
 def _object(row: bytes) -> dict[str, Any] | None:
     try:
-        line = json.loads(row)
+        line = schema.parse(row)
     except ValueError:
         return None
     return line if isinstance(line, dict) else None
