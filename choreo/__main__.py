@@ -55,12 +55,12 @@ def _drop_if_full(stream: TextIO | None) -> None:
 def _keep_results_apart() -> None:
     """Leave stdout to this program: what libraries write to its descriptor goes to stderr."""
     before = sys.stdout
+    if before is None:
+        return
     try:
         os.fstat(2)
         own = os.dup(1)
     except OSError:  # one of them is closed
-        return
-    if before is None:
         return
     before.flush()
     os.dup2(2, 1)

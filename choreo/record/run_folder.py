@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import platform
-import struct
+import time
 import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -20,8 +20,7 @@ from choreo.schema import read_json
 
 FORMAT = 1
 LOCK = "lock"
-FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, process
-WHOLE = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # a lock on all of a file
+LOOKS = 2  # times that a claim waits for a look at the lock to be over
 PACKAGES = {
     "choreo": "choreo",
     "torch": "torch",
@@ -158,13 +157,15 @@ def versions() -> dict[str, str]:
 
 
 def is_claimed(path: Path) -> bool:
-    """Whether another process works on the run in a folder; asks, and claims nothing."""
+    """Whether somebody works on the run in a folder; the claim is shared for the look alone."""
     try:
         with (path / LOCK).open("rb") as file:
-            found = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, WHOLE))
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
     except OSError:  # no such file, or a file system without locks
         return False
-    return found[0] != fcntl.F_UNLCK
+    return False
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -200,7 +201,7 @@ def _claim(run: RunFolder) -> None:
     with writing(run.path):
         descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except (BlockingIOError, PermissionError) as error:
         os.close(descriptor)
         raise UsageError(
@@ -210,9 +211,16 @@ def _claim(run: RunFolder) -> None:
     except OSError:
         os.close(descriptor)  # a file system without locks: go on without
         return
-    with suppress(OSError):  # the same once more, in the form that `is_claimed` can ask about
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, WHOLE)
     run.claims.append(weakref.finalize(run, os.close, descriptor))
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file, although `is_claimed` may look at it for a moment."""
+    for _ in range(LOOKS):
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.05)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _compare(

@@ -35,7 +35,7 @@ def test_a_run_collects_where_it_was_trained(
 ) -> None:
     saved = str(toy_agent().save(tmp_path / "agent"))
     words = ["--policy", saved, "--which", "skill", "--frames", "30", "--environments", "2"]
-    collect([str(tmp_path / "data"), *words, "--time-limit", "9", *QUICK])
+    collect([str(tmp_path / "data"), *words, "--trust", "--time-limit", "9", *QUICK])
     assert "of toy_envs:point" in capsys.readouterr().out
     assert list_episodes(tmp_path / "data") == {0: 9, 1: 9, 2: 9, 3: 9}
     card = json.loads((tmp_path / "data" / "card.json").read_text())

@@ -78,6 +78,7 @@ def test_another_pipe_that_breaks_is_an_error(
         raise BrokenPipeError("of a worker")
 
     monkeypatch.setattr("choreo.cli.main", breaks)
+    monkeypatch.setattr("choreo.__main__._keep_results_apart", lambda: None)  # of this process
     monkeypatch.setattr(sys, "stdout", output)
     with pytest.raises(BrokenPipeError, match="of a worker"):
         run_program()

@@ -201,7 +201,7 @@ def test_a_goal_image_is_measured_and_shown(
     page = (tmp_path / "out" / "goal.html").read_text()
     assert "There is no film" in page and "(chosen)" in page  # the toy cannot be drawn
     assert json.loads((tmp_path / "out" / "goal.json").read_text())["chosen"] == found["chosen"]
-    assert main(["zeroshot", *map(str, options), "--no-controls"]) == 0
+    assert main(["zeroshot", *map(str, options), "--trust", "--no-controls"]) == 0
     assert "which knows nothing of the picture" in capsys.readouterr().out
 
 
@@ -210,7 +210,7 @@ def test_a_dense_reward_makes_found_meaningless(
 ) -> None:
     # The toy point is rewarded in every step near the middle, where it starts.
     assert printed(capsys, run, "--episodes", "2")["dense_reward"]
-    assert main(["zeroshot", str(run), "--episodes", "2"]) == 0
+    assert main(["zeroshot", str(run), "--trust", "--episodes", "2"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "The reward is dense" in shown and "`found` says nothing here" in shown
 
