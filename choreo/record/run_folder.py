@@ -79,11 +79,7 @@ class RunFolder:
         return self.content()["config"]
 
     def content(self) -> dict[str, Any]:
-        """All of config.json: options, versions and machine.
-
-        Raises:
-            UsageError: it is missing, damaged or foreign.
-        """
+        """All of config.json: options, versions, machine. Raises as `config`."""
         return _read(self.config_path)
 
 
