@@ -1,5 +1,6 @@
 """Kernels are code: only a file of this user's own, whole and unchanged, is loaded."""
 
+import errno
 import logging
 import os
 import shutil
@@ -108,6 +109,15 @@ def test_what_is_not_ours_and_whole_is_built_anew(
         assert "for this process alone" in caplog.text and "another user" in caplog.text
     else:  # the same name again, with the bytes that it stands for
         assert str(cache) in caplog.text and cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_that_is_read_only_is_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    for name in ("_locked", "_build"):
+        monkeypatch.setattr(build, name, refuse)
+    assert build.loaded.__wrapped__() is not None
 
 
 def test_a_cache_that_all_may_write_to_is_closed(cache: Path) -> None:
