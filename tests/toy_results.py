@@ -73,7 +73,9 @@ def run(
     return folder
 
 
-def evaluation(folder: Path, mean: float, policy: str = "task", name: str = "") -> None:
+def evaluation(
+    folder: Path, mean: float, policy: str = "task", name: str = "", **of_what: Any
+) -> None:
     """What `choreo evaluate --json` prints, with returns around a mean."""
     returns = [mean - 1, mean + 1] * 5
     content = {
@@ -84,6 +86,7 @@ def evaluation(folder: Path, mean: float, policy: str = "task", name: str = "") 
         "counted": "steps",
         "steps": 10_000,
         "frames": 10_000,
+        **of_what,
     }
     write(folder / f"evaluation{name}.json", content)
 

@@ -126,7 +126,7 @@ def evaluate(arguments: list[str]) -> None:
             agent, vector, policy, options.episodes, options.seed, skills, options.sample
         )
     if options.json:
-        print(json.dumps(result.to_json()))
+        print(json.dumps(_of_what(options, agent) | result.to_json()))
     else:
         console = Console(file=sys.stdout)
         console.print(_evaluation_table(result))
@@ -202,6 +202,14 @@ def printed_table(source: PageTable, title: str | None = None) -> Table:
     for row in source.totals:
         table.add_row(*row)
     return table
+
+
+def _of_what(options: EvaluateOptions, agent: Agent) -> dict[str, Any]:
+    """What an evaluation is of: the same for the same agent and episodes, so without times."""
+    about = provenance_of(options.run, agent).to_json()
+    env, _ = environment_of(agent, options.env, options.run, options.trust)
+    names = ("run", "checkpoint", "environment", "counted", "count", "updates", "seed")
+    return {"env": env, "seed": options.seed, "about": {name: about[name] for name in names}}
 
 
 def _check_episodes(episodes: int) -> None:

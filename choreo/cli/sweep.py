@@ -1,10 +1,12 @@
 """`choreo sweep`: many runs from one spec."""
 
 import io
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -153,6 +155,16 @@ def _read(options: SweepOptions, given: str) -> tuple[Spec, Path]:
     return parse(name, changes.apply(name, data), SCHEMA), root.absolute()
 
 
+def _reason(said: str) -> str:
+    """What is wrong, of a box with a title, the reason and where to read on."""
+    text = " ".join(said.translate(str.maketrans("│╭╮╰╯─", "     -")).split())
+    parts = [part.strip(" -") for part in re.split("-{3,}", text)]
+    reason = next((part for part in parts[1:] if part), text).rstrip(".")
+    found = re.search(r"invalid choice '(.+?)'.*one of \((.*)\)", reason)
+    near = get_close_matches(found[1], re.findall("'(.+?)'", found[2]), n=1) if found else []
+    return f"{reason}; did you mean {near[0]!r}?" if near else reason
+
+
 def _check_values(cells: Sequence[Cell], root: Path) -> None:
     """Let the command line read one cell of every stage and method, as values can be wrong, too."""
     seen: set[tuple[str, Any]] = set()
@@ -166,9 +178,8 @@ def _check_values(cells: Sequence[Cell], root: Path) -> None:
             with redirect_stderr(said), redirect_stdout(said):
                 _parse_cell(cell, cell.arguments(root)[1:])
         except SystemExit as error:
-            text = " ".join(said.getvalue().translate(str.maketrans("│╭╮╰╯─", "      ")).split())
             raise UsageError(
-                f"stage {cell.stage}: choreo {cell.command} refuses: {text}"
+                f"stage {cell.stage}: choreo {cell.command} refuses: {_reason(said.getvalue())}"
             ) from error
 
 

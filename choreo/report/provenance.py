@@ -18,7 +18,12 @@ CODES = {
     "finetune": "fine-tuned from pre-trained skills",
     "scratch": "trained on a task from fresh weights",
 }
-PARTS = {"pretraining": "pretrain", "offline": "offline", "adaptation": "finetune"}
+PARTS = {
+    "pretraining": "pretrain",
+    "offline": "offline",
+    "adaptation": "finetune",
+    "task": "finetune",
+}
 """What an agent's parts tell of its training where no run folder tells it."""
 
 

@@ -30,6 +30,10 @@ def test_evaluate_prints_returns_mean_and_interval(
     low, high = found["interval95"]
     assert low <= found["mean"] <= high
     assert found["counted"] == "steps" and found["steps"] == found["frames"] == 60
+    config, about = json.loads((run / "config.json").read_text())["config"], found["about"]
+    assert found["env"] == about["environment"] == config["env"] and found["seed"] == 0
+    assert (about["count"], about["seed"]) == (config["frames"], config["seed"])
+    assert about["checkpoint"] == f"frames_{config['frames']:09}" and about["updates"] > 0
 
 
 def test_evaluate_plays_every_skill_of_a_pre_trained_agent(

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from toy_episodes import make_agent
 
 from choreo.agent import Agent, adapt
-from choreo.report.provenance import provenance_of, report_folder, unrecorded
+from choreo.agent.agent import Parts
+from choreo.report.provenance import PARTS, provenance_of, report_folder, unrecorded
 
 TRAINED = {"preset": "cpu", "seed": 3, "env": "walker"}
 KINDS = {
@@ -64,3 +66,8 @@ def test_an_agent_without_files_says_what_it_is() -> None:
     assert "explored" not in unrecorded(tuned).lead(4, "counting")
     assert "fine-tuned" in unrecorded(tuned).lead(4, "counting")
     assert "explored" in unrecorded(make_agent()).lead(4, "counting")
+
+
+def test_every_kind_of_agent_has_a_provenance() -> None:
+    """Also one that fine-tuned a single policy, from the explorer or the model alone."""
+    assert set(PARTS) == set(get_args(Parts))

@@ -149,7 +149,15 @@ def changed(**places: Any) -> dict[str, Any]:
         (changed(finetune__over=["tasks", "seed"]), "unknown axis 'tasks'; did you mean 'task'"),
         (changed(finetune__domains=["toy:silnt"]), "did you mean 'toy:silent'"),
         (changed(preset="debgu"), "unknown preset 'debgu'"),
-        (changed(pretrain__options={"frames": "many"}), "frames"),
+        (
+            changed(pretrain__options={"frames": "many"}),
+            "refuses: Error parsing --frames: invalid literal for int() with base 10: 'many'\n",
+        ),
+        (
+            changed(finetune__methods={"a": {"start": "explorr"}}),
+            "'explorr' for argument '--start'",
+        ),
+        (changed(finetune__methods={"a": {"start": "explorr"}}), "did you mean 'explorer'"),
         (changed(finetune__frum="pretrain"), "did you mean 'from'"),
         (changed(stage={"../up": {"command": "pretrain"}}), "would be a folder"),
     ],

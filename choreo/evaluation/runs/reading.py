@@ -147,10 +147,25 @@ def evaluated(data: Mapping[str, Any] | None, run: Run, notes: list[str]) -> Fin
     if value is None:
         notes.append(f"{EVALUATION} holds no mean return")
         return None
+    if run.reached and (other := _of_another(data, run)):
+        notes.append(f"{EVALUATION} {other}, and does not count: evaluate the run again")
+        return None
     returns, interval = _numbers(data.get("returns")), _numbers(data.get("interval95"))
     ends: Interval | None = (interval[0], interval[1]) if len(interval) == 2 else None
     at = run.reached or None
     return Final(value, ends, len(returns) or None, "evaluation.json", at, returns)
+
+
+def _of_another(data: Mapping[str, Any], run: Run) -> str:
+    """How an evaluation that says what it is of is not of the end of this run; "" if it is."""
+    about = data.get("about")
+    found = _whole(about.get("count")) if isinstance(about, dict) else None
+    env, wanted = data.get("env"), run.config.get("env")
+    if env and wanted and env != wanted:
+        return f"was made in {env}, the run learned {wanted}"
+    if found is not None and found < run.reached:
+        return f"is of {found:,} {run.counted}, the run is at {run.reached:,}"
+    return ""
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

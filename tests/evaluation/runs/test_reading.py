@@ -85,6 +85,24 @@ def test_what_evaluate_printed_goes_before(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("env", "count", "value", "note"),
+    [
+        ("walker_run", 1000, 450.0, ""),
+        ("walker_run", 400, 500.0, "is of 400 frames, the run is at 1,000"),
+        ("walker_walk", 1000, 500.0, "was made in walker_walk, the run learned walker_run"),
+    ],
+)
+def test_an_evaluation_of_something_else_does_not_count(
+    tmp_path: Path, env: str, count: int, value: float, note: str
+) -> None:
+    toy.run(tmp_path, toy.config("walker_run", 3), toy.curve(500.0))
+    toy.evaluation(tmp_path, 450.0, env=env, about={"count": count})
+    run = only(tmp_path)
+    assert run.final is not None and run.final.value == value
+    assert note in " ".join(run.notes) and bool(run.notes) == bool(note)
+
+
 def test_a_run_on_its_way_has_no_final_score(tmp_path: Path) -> None:
     lines = toy.curve(500.0)[:4]
     toy.run(tmp_path, toy.config("walker_run", 0), lines)
