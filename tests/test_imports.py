@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("evaluation",),
     ("viz",),
-    ("presets",),
+    ("presets", "config_form"),
     ("config",),
     ("learning",),
     ("export",),

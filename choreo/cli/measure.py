@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from choreo.agent import Agent, PolicyName, load, load_state
+from choreo.config_form import options_of
 from choreo.data import first_episodes, open_dataset
 from choreo.data.card import CARD
 from choreo.envs.make import names_code
@@ -220,7 +221,7 @@ def environment_of(
     folder = run_folder_of(run)
     options = agent.spec.make_options()
     if (folder / "config.json").exists():
-        options["time_limit"] = RunFolder(folder).config()["training"].get("time_limit")
+        options["time_limit"] = options_of(RunFolder(folder))["training"].get("time_limit")
     if env is None and knows_no_environment(agent):
         raise UsageError(
             f"this agent learned from recorded data ({agent.spec.id}) and knows no environment; "
@@ -267,7 +268,7 @@ def fitting_vector(
 def replay_of(run: Path) -> Replay | None:
     """The experience of a run as of its checkpoint, or None for a snapshot without one."""
     folder, state = run_folder_of(run), load_state(run)
-    config = RunFolder(folder).config() if (folder / "config.json").exists() else {}
+    config = options_of(RunFolder(folder)) if (folder / "config.json").exists() else {}
     if config.get("command") == "offline":  # whose data are the same at any time
         imported = folder / "data" / CARD
         data = open_dataset(imported.parent if imported.exists() else Path(config["data"]))

@@ -12,6 +12,7 @@ import tyro
 from choreo.agent import AgentConfig, find_checkpoint, load_state
 from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
+from choreo.config_form import options_of
 from choreo.data.card import read_card
 from choreo.envs.spaces import EnvSpec
 from choreo.presets import apply_preset
@@ -98,7 +99,7 @@ def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     agent = AgentConfig.from_json(description["config"])
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:
-        default = with_settings(default, RunFolder(run).config())
+        default = with_settings(default, options_of(RunFolder(run)))
     sees = EnvSpec.from_json(description["spec"]).make_options()
     repeat = sees.pop("action_repeat")
     if run is None:  # the run's own option otherwise
@@ -117,7 +118,7 @@ def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfi
     for group in groups:
         options = getattr(default, group)
         known = {field.name for field in fields(options)}
-        given = {name: value for name, value in run[group].items() if name in known}
+        given = {name: value for name, value in run.get(group, {}).items() if name in known}
         changes[group] = replace(options, **given)
     return replace(default, **changes)
 

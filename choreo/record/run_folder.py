@@ -15,8 +15,17 @@ from typing import Any
 from choreo.errors import UsageError
 from choreo.record.files import write_whole, writing
 from choreo.record.machine import commit, hardware
+from choreo.schema import Maybe, Named, problem
 
 FORMAT = 1
+FORM = {
+    "format": (FORMAT,),
+    "config": dict,
+    "versions": Maybe(Named(str)),
+    "machine": Maybe(dict),
+    "inputs": Maybe(Named(Maybe(str))),
+}
+"""The form of config.json; that of the options in it is `choreo.config_form`'s."""
 LOCK = "lock"
 FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, process
 PACKAGES = {
@@ -74,7 +83,11 @@ class RunFolder:
         Raises:
             UsageError: the file is missing, damaged or of another format.
         """
-        return _read(self.config_path)["config"]
+        return self.content()["config"]
+
+    def content(self) -> dict[str, Any]:
+        """All of config.json: options, versions, machine. Raises as `config`."""
+        return _read(self.config_path)
 
 
 def open_run(
@@ -115,7 +128,7 @@ def open_run(
     _claim(run)
     if run.config_path.exists():
         found = _read(run.config_path)
-        moved = _same_inputs(found.get("inputs", {}), inputs or {})
+        moved = _same_inputs(found.get("inputs") or {}, inputs or {})
         may_change = (*may_change, *moved)
         _compare(run.path, found["config"], wanted["config"], may_change, later or {})
         if found == wanted:
@@ -249,12 +262,14 @@ def _read(path: Path) -> dict[str, Any]:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path} cannot be read ({error}). Copy it back, or start a run in another folder."
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or "config" not in content:
+    wrong = problem(content, FORM)
+    if wrong is not None:
         raise UsageError(
-            f"{path} is not a run's config.json of format {FORMAT}. Give a folder of a run."
+            f"{path} is not a run's config.json of format {FORMAT} ({wrong}). Give a folder of a "
+            "run, or copy the file back."
         )
     return content

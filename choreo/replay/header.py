@@ -101,7 +101,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     path = folder / HEADER
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} could not be read as the header of a replay ({error}). Give a run folder with "
             "an intact replay, or another one."

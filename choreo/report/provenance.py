@@ -1,6 +1,5 @@
 """Of what a report is: which run and checkpoint, how it was trained, and when."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from choreo.agent import Agent, find_checkpoint
+from choreo.config_form import options_of
 from choreo.record import RunFolder, checkpoint
 from choreo.viz import Table
 
@@ -123,7 +123,7 @@ def provenance_of(run: Path, agent: Agent, now: datetime | None = None) -> Prove
         frozen=config.get("freeze_skills", False),
         saved=_time(datetime.fromtimestamp((found / checkpoint.STATE).stat().st_mtime, UTC)),
         written=_time(now or datetime.now(UTC)),
-        version=content.get("versions", {}).get("choreo"),
+        version=(content.get("versions") or {}).get("choreo"),
     )
 
 
@@ -147,8 +147,10 @@ def report_folder(run: Path) -> Path:
 
 def _config(folder: Path) -> dict[str, Any]:
     """Options and versions of a run; empty for an agent that was saved outside one."""
-    path = RunFolder(folder).config_path
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    run = RunFolder(folder)
+    if not run.config_path.exists():
+        return {}
+    return {**run.content(), "config": options_of(run, needed=())}
 
 
 def _number_in(name: str, counted: str) -> int | None:

@@ -66,7 +66,7 @@ def read_sweep(root: Path) -> dict[str, Any]:
     """The content of sweep.json; raises UsageError when it is missing, damaged or foreign."""
     try:
         content = json.loads((root / SWEEP).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{root / SWEEP} cannot be read ({error}). Copy it back, or give another folder"
         ) from error
@@ -119,9 +119,10 @@ def write_json(path: Path, content: Any) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def _visible(root: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from choreo.config import (
     PretrainConfig,
     RunConfig,
 )
+from choreo.config_form import check_options
 from choreo.data import ImportOptions, first_episodes, open_dataset
 from choreo.data.card import CARD, IMPORTED, read_card
 from choreo.data.formats.detect import source_kind
@@ -69,6 +70,12 @@ LEAST = {
     "logging.every": 0,
     "logging.checkpoint_every": 0,
     "logging.checkpoint_minutes": 0,
+    "training.action_repeat": 1,
+    "training.time_limit": 1,
+    "frames": 1,
+    "updates": 1,
+    "max_steps": 0,
+    "threads": 0,
 }
 """Smallest values that mean anything: every loss needs something to be a mean of."""
 
@@ -240,11 +247,7 @@ def _check_sizes(config: FinetuneConfig, source: AgentConfig) -> None:
 
 def check_least(config: RunConfig) -> None:
     """Refuse sizes that leave nothing to learn from, and neighbours that there are not."""
-    for name, least in LEAST.items():
-        group, entry = name.split(".")
-        found = getattr(getattr(config, group, None), entry, least)  # offline has no environments
-        if found < least:
-            raise UsageError(f"--{name} is {found}; wanted is at least {least}")
+    check_options(config, LEAST)
     if not isinstance(config, FinetuneConfig):  # which has no reward by neighbours
         _check_neighbours(config)
 

@@ -1,7 +1,7 @@
 """Files that another process may be writing: what is whole is read, what is not is told."""
 
 import json
-import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ def read_json(path: Path, notes: list[str]) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         notes.append(f"{path.name} cannot be read ({error})")
         return None
     if not isinstance(content, dict):
@@ -40,13 +40,13 @@ def read_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
 def _object(row: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(row)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) else None
 
 
 def number(value: Any) -> float | None:
     """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    return float(value) if abs(value) <= sys.float_info.max else None
