@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("demo",),
+    ("intact",),
     ("doctor",),
     ("bench",),
     ("sweep",),
