@@ -43,6 +43,7 @@ from choreo.viz import Tone
 from choreo.viz.film import encode_video
 
 VIDEO_FRAMES = 250  # frames of a video at most
+VIDEO_SUFFIXES = (".mp4", ".m4v")
 TIMELINE = 40  # columns of the line that shows when a skill was chosen [ours]
 MARKS = "·░▒▓█"  # from never to always
 
@@ -117,6 +118,7 @@ class SkillsOptions(MeasureOptions):
 def evaluate(arguments: list[str]) -> None:
     """`choreo evaluate RUN`."""
     options = tyro.cli(EvaluateOptions, args=arguments, prog="choreo evaluate")
+    _check_video(options.video)
     agent = options.agent()
     policy, skills = _who(options, agent)
     _check_episodes(options.episodes)
@@ -134,6 +136,7 @@ def evaluate(arguments: list[str]) -> None:
             console.print(_choice_table(result.choices))
     if options.video is not None:
         _film(options, agent, policy, skills)
+        print(f"video: {options.video}", file=sys.stderr if options.json else sys.stdout)
 
 
 def skills(arguments: list[str]) -> None:
@@ -202,6 +205,16 @@ def printed_table(source: PageTable, title: str | None = None) -> Table:
     for row in source.totals:
         table.add_row(*row)
     return table
+
+
+def _check_video(path: Path | None) -> None:
+    """Refuse what cannot become a film before anything is played for it."""
+    if path is not None and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise UsageError(
+            f"--video {path}: videos are written as mp4. Give a name that ends with .mp4"
+        )
+    if path is not None and path.is_dir():
+        raise UsageError(f"--video {path} is a folder. Give the name of a file in it")
 
 
 def _check_episodes(episodes: int) -> None:

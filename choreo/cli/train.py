@@ -14,6 +14,7 @@ from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
 from choreo.config_form import options_of
 from choreo.data.card import read_card
+from choreo.data.inspection import few_steps
 from choreo.envs.spaces import EnvSpec
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
@@ -24,6 +25,12 @@ from choreo.training import offline as run_offline
 from choreo.training import pretrain as run_pretrain
 
 Config = TypeVar("Config", bound=RunConfig)
+
+NOTHING_LEARNED = (
+    "warning: {path} ended with 0 updates, so nothing was learned: the random frames at the start "
+    "took all of them, or no episode held a whole sequence. Give more --frames, fewer "
+    "--training.random-frames, or a shorter --training.length"
+)
 
 
 def pretrain(arguments: list[str]) -> None:
@@ -53,6 +60,8 @@ def _importing(config: OfflineConfig) -> Iterator[Callable[[int, int], None]]:
     card = read_card(config.run_dir / "data")
     if card is not None:
         tell_import(card)
+    elif (own := read_card(config.data)) is not None and (few := few_steps(own["steps"])):
+        print(f"warning: {few}")
 
 
 def finetune(arguments: list[str]) -> None:
@@ -162,4 +171,6 @@ def what_is_saved(config: RunConfig) -> str:
 
 
 def _tell(run: RunFolder) -> None:
-    print(f"done: {run.path}")
+    found = checkpoint.latest(run.checkpoints)
+    learned = found is None or checkpoint.load_state(found)["learner"]["updates"] > 0
+    print(f"done: {run.path}" if learned else NOTHING_LEARNED.format(path=run.path))

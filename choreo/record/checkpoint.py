@@ -184,6 +184,7 @@ def _write(temporary: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[
             "state": json.loads(text),
         }
         (temporary / STATE).write_text(json.dumps(content), encoding="utf-8")
+        shutil.copymode(temporary / STATE, file)  # its library keeps it from all others
         sync(temporary / STATE)
         sync(temporary)
 

@@ -117,7 +117,7 @@ def open_run(
     run = RunFolder(Path(path).absolute())
     wanted = {
         "format": FORMAT,
-        "config": _as_json(config),
+        "config": as_json(config),
         "versions": versions(),
         "machine": {**hardware(config.get("device") != "cpu"), "commit": commit()},
     }
@@ -201,7 +201,7 @@ def _claim(run: RunFolder) -> None:
     The system lets go of the claim when this process ends, however it ends.
     """
     with writing(run.path):
-        descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
@@ -249,7 +249,7 @@ def _covered(name: str, may_change: Collection[str]) -> bool:
     return any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change)
 
 
-def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options as they will be read back: tuples are lists, paths are text."""
     return json.loads(json.dumps(config, default=str))
 

@@ -1,6 +1,7 @@
 """What every training loop does: sample, update, log, save, and go on from where it was killed."""
 
 import abc
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,11 @@ from choreo.training.batches import choose_batches
 from choreo.training.exactness import computed_with, warn_if_inexact
 from choreo.training.finite import FiniteCheck
 from choreo.training.health import HealthWatch
+from choreo.training.outlook import Outlook
 from choreo.training.schedule import Every, Minutes, Ratio
 from choreo.world_model import Batch
+
+log = logging.getLogger(__name__)
 
 STATE = {
     "agent": dict,
@@ -75,6 +79,7 @@ class Trainer(abc.ABC):
         self.finite = FiniteCheck(run.path)
         adapts_after = getattr(t, "random_frames", None) if config.command == "finetune" else None
         self.health = HealthWatch(self.agent.num_skills, adapts_after, self.counted)
+        self.outlook = Outlook(config, self.agent.device, bool(self.agent.spec.images))
         self.log_due, self.save_due = Every(logging.every), Every(logging.checkpoint_every)
         self.minutes_due = Minutes(logging.checkpoint_minutes)
         wandb = WandbOptions(project=logging.wandb_project) if logging.wandb else None
@@ -84,6 +89,11 @@ class Trainer(abc.ABC):
     @abc.abstractmethod
     def count(self) -> int:
         """How far the run is, in what `total` counts."""
+
+    @property
+    @abc.abstractmethod
+    def planned_updates(self) -> int:
+        """Updates of the whole run."""
 
     @abc.abstractmethod
     def counters(self) -> dict[str, int]:
@@ -101,6 +111,7 @@ class Trainer(abc.ABC):
         """
         try:
             self._resume()
+            log.info("%s updates are planned", f"{self.planned_updates:,}")
             self.begin()
             stop = StopRequest()
             with stop.noted():
@@ -147,6 +158,7 @@ class Trainer(abc.ABC):
             metrics = self.learner.update(batch, self.resting(sample))
             where = f"{self.count} {self.counted}"
             self.finite.watch(self.learner.updates, where, metrics, sample.tensors)
+        self.outlook.updated(self.planned_updates - self.learner.updates)
         if self.log_due(self.count):
             self._log(metrics)
 
