@@ -5,6 +5,7 @@ Shares with `toy_fuzz` what damages a file, the bounds on time and memory, and w
 
 import contextlib
 import hashlib
+import importlib
 import io
 import json
 import shutil
@@ -111,7 +112,10 @@ def judge(run: Path, reader: str) -> str:
 def fuzz(root: Path, cases: int, seed: int, seconds: float) -> tuple[Counter[str], list[str]]:
     """Damage and read so many runs, as long as there is time; counts by judgement, and faults."""
     valid, until = root / "valid", time.monotonic() + seconds
-    pretrain(valid, frames=60)
+    with contextlib.redirect_stdout(io.StringIO()):
+        pretrain(valid, frames=60)
+    for name in ("measure", "report", "data", "inspect"):  # once, and not in every case
+        importlib.import_module(f"choreo.cli.{name}")
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     readers = list(READERS)

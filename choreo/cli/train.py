@@ -12,13 +12,15 @@ import tyro
 from choreo.agent import AgentConfig, find_checkpoint, load_state
 from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
-from choreo.config_form import options_of
+from choreo.config_form import options_of, options_problem
 from choreo.data.card import read_card
 from choreo.data.inspection import few_steps
 from choreo.envs.spaces import EnvSpec
+from choreo.errors import CheckpointError
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
 from choreo.runtime import keep_memory
+from choreo.schema import problem
 from choreo.stopping import Stopped
 from choreo.training import finetune as run_finetune
 from choreo.training import offline as run_offline
@@ -104,17 +106,34 @@ def option(arguments: list[str], name: str) -> str | None:
 def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     """The default with the preset and the network sizes of the run it starts from."""
     folder = find_checkpoint(source)
-    description = load_state(source)["agent"]
-    agent = AgentConfig.from_json(description["config"])
+    agent, spec = _described(folder, load_state(source))
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:
         default = with_settings(default, options_of(RunFolder(run)))
-    sees = EnvSpec.from_json(description["spec"]).make_options()
+    sees = spec.make_options()
     repeat = sees.pop("action_repeat")
     if run is None:  # the run's own option otherwise
         default = replace(default, training=replace(default.training, action_repeat=repeat))
     networks = {"model": agent.model, "imagination": agent.imagination, "skills": agent.skills}
     return replace(default, **sees, **networks)
+
+
+def _described(folder: Path, state: dict[str, Any]) -> tuple[AgentConfig, EnvSpec]:
+    """Networks and environment of the agent in a checkpoint, each of a size that there can be."""
+    found = state.get("agent")
+    wrong = problem(found, {"config": dict, "spec": dict}, "agent")
+    try:
+        if wrong is None and isinstance(found, dict):
+            names = ("model", "imagination", "skills")
+            networks = {name: found["config"].get(name) for name in names}
+            wrong = options_problem({"command": "pretrain", **networks})
+            if wrong is None:
+                return AgentConfig.from_json(found["config"]), EnvSpec.from_json(found["spec"])
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        wrong = f"{error}"
+    raise CheckpointError(
+        f"{folder} does not describe an agent: {wrong}. Give another one, or copy it back"
+    )
 
 
 def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfig:

@@ -1,5 +1,6 @@
 """A config.json that somebody edited: a sentence that names the file, whoever reads it."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_runs import QUIET, SMALL, pretrain
+from toy_runs import QUIET, SMALL, last_checkpoint, pretrain
 
 from choreo.cli import main
 from choreo.config import FinetuneConfig, OfflineConfig, PretrainConfig
@@ -102,3 +103,17 @@ def test_a_report_leaves_forged_options_out_and_says_so(
 def test_every_default_has_the_form_of_its_option(config: Any) -> None:
     written = json.loads(json.dumps(config.to_json()))
     assert options_problem(written, tuple(written.keys() - {"command"})) is None
+
+
+def test_forged_sizes_of_the_agent_are_named_by_fine_tuning(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = last_checkpoint(tmp_path / "run")
+    content = json.loads((path / "state.json").read_text())
+    content["state"]["agent"]["config"]["skills"]["layers"] = "x"
+    text = json.dumps(content["state"])
+    content["state_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (path / "state.json").write_text(json.dumps(content))
+    assert main(READERS["finetune"](str(tmp_path / "run"), str(tmp_path / "out"))) == 1
+    assert f"{path} does not describe an agent: skills.layers" in capsys.readouterr().err
