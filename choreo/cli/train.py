@@ -1,6 +1,7 @@
 """`choreo pretrain` and `choreo finetune`."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -151,13 +152,21 @@ def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfi
     return replace(default, **changes)
 
 
+class _Notes(logging.StreamHandler):
+    """Writes to what is stderr at that moment: above a progress bar, while there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 @contextmanager
 def notes() -> Iterator[None]:
     """Show on stderr what the library notes about a run, such as the mode of its updates.
 
     Once: simulators bring a handler for the log of the whole process.
     """
-    log, handler = logging.getLogger("choreo"), logging.StreamHandler()
+    log, handler = logging.getLogger("choreo"), _Notes()
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
