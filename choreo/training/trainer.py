@@ -17,7 +17,7 @@ from choreo.errors import CheckpointError
 from choreo.learning.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
-from choreo.schema import Maybe, Named, Whole, problem
+from choreo.schema import Listed, Maybe, Named, Whole, problem
 from choreo.stopping import StopRequest
 from choreo.training.batches import choose_batches
 from choreo.training.exactness import computed_with, warn_if_inexact
@@ -42,8 +42,19 @@ STATE = {
     "clocks": Named(Named(Whole())),
     "logger": {"metrics_bytes": Whole(), "timing_bytes": Whole(), "step": Whole()},
     "computed_with": Maybe(Named(str)),
+    "health": Maybe({"returns": Maybe(Listed(float))}),
 }
 """The form of what a checkpoint records of every loop."""
+
+UNLIKE_A_STATE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RuntimeError,
+    AttributeError,
+)
+"""What is raised over entries that have the form and cannot be what a run had."""
 
 MOST_READ, READ_AT_ONCE = 100_000, 1_000  # steps for the scale of observations; some are images
 
@@ -285,7 +296,9 @@ class Trainer(abc.ABC):
             raise CheckpointError(_cannot(path, wrong))
         try:
             self._take_up(tensors, state)
-        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} cannot be resumed: {error}") from error
+        except UNLIKE_A_STATE as error:
             raise CheckpointError(_cannot(path, f"{type(error).__name__}: {error}")) from error
         if self.count != state["count"]:
             raise CheckpointError(_cannot(path, f"count is {state['count']}, it has {self.count}"))
@@ -299,7 +312,7 @@ class Trainer(abc.ABC):
         for name, clock in self.clocks().items():
             clock.restore(state["clocks"][name])
         self.restore(tensors, state)
-        self.health.restore(state.get("health", {}))
+        self.health.restore(state.get("health") or {})
         self.logger.restore(state["logger"])
 
 
