@@ -201,6 +201,15 @@ class OfflineConfig(RunConfig):
     """Recorded data: a file or folder of any kind that `choreo data inspect` reads."""
     spec: Path | None = None
     """JSON file that says what the data do not: action bounds, observations. [ours]"""
+    keys: tuple[str, ...] = ()
+    """Observations to take from the data, by name; none given is every vector and image. [ours]"""
+    map: tuple[str, ...] = ()
+    """Arrays of other names, as NAME=NAME: action=actions takes the data's "actions" as action.
+    [ours]"""
+    clip: bool = False
+    """Cut actions beyond declared bounds off, instead of refusing them. [ours]"""
+    rescale: bool = False
+    """Make all actions smaller until the largest fits declared bounds. [ours]"""
     skip_bad: bool = False
     """Leave out episodes that cannot be used, and count them. [ours]"""
     max_steps: int = 2_000_000
@@ -291,6 +300,10 @@ LATER_OPTIONS = {
     "exploration.neighbours": 12,
     "training.sequences": "stream",
     "max_steps": 0,
+    "keys": [],
+    "map": [],
+    "clip": False,
+    "rescale": False,
     "adaptation.reward_gradient": True,
     "adaptation.model_waits": False,
     "adaptation.before_reward": "selector",

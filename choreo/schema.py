@@ -21,6 +21,14 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Real:
+    """A finite number from `least` to `most`."""
+
+    least: float = 0.0
+    most: float = 1e300
+
+
+@dataclass(frozen=True)
 class Listed:
     """A list of one kind of entries."""
 
@@ -47,8 +55,8 @@ def problem(value: Any, schema: Any, name: str = "") -> str | None:
 
     Args:
         value: what JSON gave.
-        schema: a type; a `Whole`, `Listed`, `Named` or `Maybe`; a tuple of values that are allowed;
-            or a dict from name to schema, whose names must be there while others may be.
+        schema: a type; a `Whole`, `Real`, `Listed`, `Named` or `Maybe`; a tuple of values that are
+            allowed; or a dict from name to schema, whose names must be there while others may be.
         name: what the value is called.
     """
     if isinstance(schema, Maybe):
@@ -72,6 +80,11 @@ def _plain(value: Any, schema: Any, name: str) -> str | None:
         if whole and schema.least <= value <= schema.most:
             return None
         return _wanted(value, f"a whole number from {schema.least} to {schema.most}", name)
+    if isinstance(schema, Real):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and schema.least <= value <= schema.most:
+            return None
+        return _wanted(value, f"a number from {schema.least:g} to {schema.most:g}", name)
     if isinstance(schema, tuple):
         return None if value in schema else _wanted(value, f"one of {list(schema)}", name)
     kinds = (int, float) if schema is float else schema

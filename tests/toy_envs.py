@@ -165,6 +165,19 @@ def gives_huge_observation() -> gymnasium.Env:
     return Broken(observation=1e30)
 
 
+class Drawn(Keys):
+    """Position and velocity, and a grey picture of it."""
+
+    render_mode = "rgb_array"
+
+    def render(self) -> Any:
+        return np.full((64, 64, 3), 120, np.uint8)
+
+
+def drawn() -> gymnasium.Env:
+    return Drawn()
+
+
 def gives_huge_reward() -> gymnasium.Env:
     return Broken(reward=1e30)
 

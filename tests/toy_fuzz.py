@@ -306,7 +306,7 @@ def judge(folder: Path) -> str:
     return "memory" if held > HELD else ("refused" if told else "fine")
 
 
-def in_child(folder: Path) -> str:
+def in_child(judgement: Callable[[], str]) -> str:
     """The judgement of a process with little time and memory."""
     ends, writes = os.pipe()
     child = os.fork()
@@ -317,7 +317,7 @@ def in_child(folder: Path) -> str:
             resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            os.write(writes, judge(folder).encode("utf-8", "replace")[:60_000])
+            os.write(writes, judgement().encode("utf-8", "replace")[:60_000])
         os._exit(0)
     os.close(writes)
     deadline = time.monotonic() + WALL_SECONDS
@@ -352,7 +352,7 @@ def fuzz(root: Path, cases: int, seed: int) -> tuple[Counter[str], list[str]]:
         folder = root / "case" / "deep" / name
         shutil.copytree(root / "valid" / name, folder)
         status, how = _damaged(folder, rng)
-        found = in_child(folder) if status == 0 else "undamaged"
+        found = in_child(lambda folder=folder: judge(folder)) if status == 0 else "undamaged"
         counts[found.split(" ")[0]] += 1
         if found not in ("fine", "refused", "undamaged"):
             wrong.append(f"case {case}, {name}, {how}: {found}")

@@ -13,7 +13,7 @@ from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.agent.acting import Memory, PolicyName, Session
 from choreo.agent.noise import Noise
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import CheckpointError, UsageError
+from choreo.errors import CheckpointError, ChoreoError, UsageError
 from choreo.exploration import ExplorationConfig, make_intrinsic_reward
 from choreo.imagination import ActorCritic, ImaginationConfig
 from choreo.imagination.actor_critic import one_hot
@@ -288,7 +288,10 @@ def load(path: str | Path, device: str = "cpu") -> Agent:
     tensors, state = checkpoint.steady(lambda: find_checkpoint(path), checkpoint.load)
     if "agent" not in state:
         raise CheckpointError(f"{path} is not a checkpoint of an agent; it holds {list(state)}")
-    return restore_agent(tensors, state["agent"]).to(device).eval()
+    try:
+        return restore_agent(tensors, state["agent"]).to(device).eval()
+    except ChoreoError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
@@ -304,8 +307,9 @@ def restore_agent(tensors: Mapping[str, Tensor], description: Mapping[str, Any])
     wrong = problem(description, DESCRIPTION, "agent")
     if wrong:
         raise CheckpointError(f"the checkpoint does not describe an agent: {wrong}")
-    config, parts = AgentConfig.from_json(description["config"]), cast(Parts, description["parts"])
+    parts = cast(Parts, description["parts"])
     try:
+        config = AgentConfig.from_json(description["config"])
         spec = EnvSpec.from_json(description["spec"])
         _check_sizes(description["config"])
         with torch.device("meta"):  # sizes without memory

@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "zeroshot": ("zeroshot", "fraction of goals that skills find without adaptation"),
     "data": ("data", "recorded data: inspect, import, export, collect, relabel"),
     "env": ("inspect", "list environments, or check one: `choreo env check ID`"),
-    "doctor": ("inspect", "versions, device, renderer, threads, disk; what to install"),
+    "doctor": ("inspect", "what this machine lacks; with RUN, whether a run is as it was written"),
     "bench": ("bench", "what updates, acting, sampling and environments cost on this machine"),
 }
 

@@ -3,17 +3,20 @@
 import json
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from choreo.doctor import diagnose
 from choreo.envs.check import check
 from choreo.envs.make import list_environments
 from choreo.envs.spaces import Obs
 from choreo.errors import UsageError
+from choreo.intact import examine_run
 
 
 @dataclass(frozen=True)
@@ -66,21 +69,26 @@ def env(arguments: list[str]) -> int:
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """Look at this machine and say what is missing."""
+    """Look at this machine and say what is missing, or at a run and say what has changed."""
 
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    """Run folder, checkpoint or imported set whose bytes are compared with their hashes; None is
+    the machine."""
     json: bool = False
     """Print JSON instead of a table."""
 
 
 def doctor(arguments: list[str]) -> int:
-    """`choreo doctor`."""
+    """`choreo doctor` and `choreo doctor RUN`; 1 where something is missing or has changed."""
     options = tyro.cli(DoctorOptions, args=arguments, prog="choreo doctor")
-    findings = diagnose()
+    findings = diagnose() if options.run is None else examine_run(options.run)
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        table = Table("", "found", "advice", title="choreo doctor")
+        title = "choreo doctor" if options.run is None else str(options.run)
+        table = Table("", "found", "advice", title=title)
         for finding in findings:
-            table.add_row(finding.name, finding.value, finding.advice or "ok")
+            found, fine = Text(finding.value), "ok" if finding.ok else ""
+            table.add_row(Text(finding.name), found, finding.advice or fine)
         Console(file=sys.stdout).print(table)
     return 0 if all(finding.ok for finding in findings) else 1

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from choreo.agent import Agent, PolicyName, load, load_state
+from choreo.config_form import options_of
 from choreo.data import first_episodes, open_dataset
 from choreo.data.card import CARD
 from choreo.envs.make import names_code
@@ -43,6 +44,7 @@ from choreo.viz import Tone
 from choreo.viz.film import encode_video
 
 VIDEO_FRAMES = 250  # frames of a video at most
+VIDEO_SUFFIXES = (".mp4", ".m4v")
 TIMELINE = 40  # columns of the line that shows when a skill was chosen [ours]
 MARKS = "·░▒▓█"  # from never to always
 
@@ -117,6 +119,7 @@ class SkillsOptions(MeasureOptions):
 def evaluate(arguments: list[str]) -> None:
     """`choreo evaluate RUN`."""
     options = tyro.cli(EvaluateOptions, args=arguments, prog="choreo evaluate")
+    _check_video(options.video)
     agent = options.agent()
     policy, skills = _who(options, agent)
     _check_episodes(options.episodes)
@@ -134,6 +137,7 @@ def evaluate(arguments: list[str]) -> None:
             console.print(_choice_table(result.choices))
     if options.video is not None:
         _film(options, agent, policy, skills)
+        print(f"video: {options.video}", file=sys.stderr if options.json else sys.stdout)
 
 
 def skills(arguments: list[str]) -> None:
@@ -212,6 +216,16 @@ def _of_what(options: EvaluateOptions, agent: Agent) -> dict[str, Any]:
     return {"env": env, "seed": options.seed, "about": {name: about[name] for name in names}}
 
 
+def _check_video(path: Path | None) -> None:
+    """Refuse what cannot become a film before anything is played for it."""
+    if path is not None and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise UsageError(
+            f"--video {path}: videos are written as mp4. Give a name that ends with .mp4"
+        )
+    if path is not None and path.is_dir():
+        raise UsageError(f"--video {path} is a folder. Give the name of a file in it")
+
+
 def _check_episodes(episodes: int) -> None:
     if episodes < 1:
         raise UsageError(f"--episodes {episodes}: at least 1 episode is needed")
@@ -229,7 +243,7 @@ def environment_of(
     folder = run_folder_of(run)
     options = agent.spec.make_options()
     if (folder / "config.json").exists():
-        options["time_limit"] = RunFolder(folder).config()["training"].get("time_limit")
+        options["time_limit"] = options_of(RunFolder(folder))["training"].get("time_limit")
     if env is None and knows_no_environment(agent):
         raise UsageError(
             f"this agent learned from recorded data ({agent.spec.id}) and knows no environment; "
@@ -277,7 +291,7 @@ def fitting_vector(
 def replay_of(run: Path) -> Replay | None:
     """The experience of a run as of its checkpoint, or None for a snapshot without one."""
     folder, state = run_folder_of(run), load_state(run)
-    config = RunFolder(folder).config() if (folder / "config.json").exists() else {}
+    config = options_of(RunFolder(folder)) if (folder / "config.json").exists() else {}
     if config.get("command") == "offline":  # whose data are the same at any time
         imported = folder / "data" / CARD
         data = open_dataset(imported.parent if imported.exists() else Path(config["data"]))

@@ -1,6 +1,7 @@
 """`choreo pretrain` and `choreo finetune`."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -12,18 +13,28 @@ import tyro
 from choreo.agent import AgentConfig, find_checkpoint, load_state
 from choreo.cli.data import episodes_progress, tell_import
 from choreo.config import FinetuneConfig, OfflineConfig, PresetName, PretrainConfig, RunConfig
+from choreo.config_form import options_of, options_problem
 from choreo.data.card import read_card
+from choreo.data.inspection import few_steps
 from choreo.envs.named import remember
 from choreo.envs.spaces import EnvSpec
+from choreo.errors import CheckpointError
 from choreo.presets import apply_preset
 from choreo.record import RunFolder, checkpoint
 from choreo.runtime import keep_memory
+from choreo.schema import problem
 from choreo.stopping import Stopped
 from choreo.training import finetune as run_finetune
 from choreo.training import offline as run_offline
 from choreo.training import pretrain as run_pretrain
 
 Config = TypeVar("Config", bound=RunConfig)
+
+NOTHING_LEARNED = (
+    "warning: {path} ended with 0 updates, so nothing was learned: the random frames at the start "
+    "took all of them, or no episode held a whole sequence. Give more --frames, fewer "
+    "--training.random-frames, or a shorter --training.length"
+)
 
 
 def pretrain(arguments: list[str]) -> None:
@@ -54,6 +65,8 @@ def _importing(config: OfflineConfig) -> Iterator[Callable[[int, int], None]]:
     card = read_card(config.run_dir / "data")
     if card is not None:
         tell_import(card)
+    elif (own := read_card(config.data)) is not None and (few := few_steps(own["steps"])):
+        print(f"warning: {few}")
 
 
 def finetune(arguments: list[str]) -> None:
@@ -97,17 +110,34 @@ def option(arguments: list[str], name: str) -> str | None:
 def settings_of(source: Path, default: FinetuneConfig) -> FinetuneConfig:
     """The default with the preset and the network sizes of the run it starts from."""
     folder = find_checkpoint(source)
-    description = load_state(source)["agent"]
-    agent = AgentConfig.from_json(description["config"])
+    agent, spec = _described(folder, load_state(source))
     run = next((p for p in (folder, *folder.parents) if (p / "config.json").exists()), None)
     if run is not None:
-        default = with_settings(default, RunFolder(run).config())
-    sees = EnvSpec.from_json(description["spec"]).make_options()
+        default = with_settings(default, options_of(RunFolder(run)))
+    sees = spec.make_options()
     repeat = sees.pop("action_repeat")
     if run is None:  # the run's own option otherwise
         default = replace(default, training=replace(default.training, action_repeat=repeat))
     networks = {"model": agent.model, "imagination": agent.imagination, "skills": agent.skills}
     return replace(default, **sees, **networks)
+
+
+def _described(folder: Path, state: dict[str, Any]) -> tuple[AgentConfig, EnvSpec]:
+    """Networks and environment of the agent in a checkpoint, each of a size that there can be."""
+    found = state.get("agent")
+    wrong = problem(found, {"config": dict, "spec": dict}, "agent")
+    try:
+        if wrong is None and isinstance(found, dict):
+            names = ("model", "imagination", "skills")
+            networks = {name: found["config"].get(name) for name in names}
+            wrong = options_problem({"command": "pretrain", **networks})
+            if wrong is None:
+                return AgentConfig.from_json(found["config"]), EnvSpec.from_json(found["spec"])
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        wrong = f"{error}"
+    raise CheckpointError(
+        f"{folder} does not describe an agent: {wrong}. Give another one, or copy it back"
+    )
 
 
 def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfig:
@@ -120,9 +150,17 @@ def with_settings(default: FinetuneConfig, run: dict[str, Any]) -> FinetuneConfi
     for group in groups:
         options = getattr(default, group)
         known = {field.name for field in fields(options)}
-        given = {name: value for name, value in run[group].items() if name in known}
+        given = {name: value for name, value in run.get(group, {}).items() if name in known}
         changes[group] = replace(options, **given)
     return replace(default, **changes)
+
+
+class _Notes(logging.StreamHandler):
+    """Writes to what is stderr at that moment: above a progress bar, while there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 @contextmanager
@@ -131,7 +169,7 @@ def notes() -> Iterator[None]:
 
     Once: simulators bring a handler for the log of the whole process.
     """
-    log, handler = logging.getLogger("choreo"), logging.StreamHandler()
+    log, handler = logging.getLogger("choreo"), _Notes()
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -164,4 +202,6 @@ def what_is_saved(config: RunConfig) -> str:
 
 
 def _tell(run: RunFolder) -> None:
-    print(f"done: {run.path}")
+    found = checkpoint.latest(run.checkpoints)
+    learned = found is None or checkpoint.load_state(found)["learner"]["updates"] > 0
+    print(f"done: {run.path}" if learned else NOTHING_LEARNED.format(path=run.path))

@@ -35,6 +35,11 @@ class Environment(abc.ABC):
 
     spec: EnvSpec
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of observations that the simulator has and this environment does not show."""
+        return ()
+
     @abc.abstractmethod
     def reset(self, seed: int) -> TimeStep:
         """Start an episode that `seed` (0 <= seed < 2**63) determines."""

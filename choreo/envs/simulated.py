@@ -46,6 +46,10 @@ class SimulatedEnvironment(Environment):
         self._open = False
         self.spec = _make_spec(id, simulator, self._view, action_repeat, time_limit)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        return tuple(k for k in self.simulator.observations if k not in self.spec.observations)
+
     def reset(self, seed: int) -> TimeStep:
         if not 0 <= seed < 2**63:
             raise ValueError(f"a seed is at least 0 and below 2**63, got {seed}")

@@ -77,15 +77,25 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: it is missing, truncated, changed, foreign or of another format.
     """
-    state = load_state(path)
+    state = load_intact_state(path)
     file = Path(path) / TENSORS
-    found = _read_json(path)
-    if not file.is_file() or _sha256(file) != found["tensors_sha256"]:
-        raise _broken(path, f"{TENSORS} is missing or not what was saved")
     try:
         return load_file(file), state
     except (SafetensorError, OSError, RuntimeError) as error:  # a file that has just gone
         raise _broken(path, str(error)) from error
+
+
+def load_intact_state(path: Path) -> dict[str, Any]:
+    """The state of a checkpoint whose tensors are, by their hash, those that were saved.
+
+    Raises:
+        CheckpointError: as for `load`.
+    """
+    state = load_state(path)
+    file = Path(path) / TENSORS
+    if not file.is_file() or _sha256(file) != _read_json(path)["tensors_sha256"]:
+        raise _broken(path, f"{TENSORS} is missing or not what was saved")
+    return state
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -175,6 +185,7 @@ def _write(temporary: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[
             "state": json.loads(text),
         }
         (temporary / STATE).write_text(json.dumps(content), encoding="utf-8")
+        shutil.copymode(temporary / STATE, file)  # its library keeps it from all others
         sync(temporary / STATE)
         sync(temporary)
 

@@ -1,11 +1,15 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from choreo.errors import StorageError
+
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
+"""Of places where no more room would help."""
 
 
 @contextmanager
@@ -14,6 +18,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in CLOSED:
+            raise StorageError(
+                f"Could not write {path}: {error.strerror}. Give a folder that can be written to."
+            ) from error
         raise StorageError(
             f"Could not write {path}: {error.strerror or error}. Everything saved before is "
             "intact. Free some space, then give the same command again "

@@ -4,16 +4,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 
 WINDOW_SECONDS = (
     60.0  # the rate is of about the last minute, as collection and updates alternate [ours]
 )
 SHOWN_EVERY = 0.2  # seconds between two changes of the bar [ours]
+WIDE = 120  # columns of a terminal that has room for a long bar [ours]
+BETWEEN = 3  # columns that stay free beside label, bar and numbers
+DISPENSABLE = ("shares", "note", "updates", "rate", "left")
+"""What a narrow terminal goes without, first things first; warnings stand in the log too."""
 
 Clock = Callable[[], float]
 
@@ -111,19 +117,22 @@ class Progress:
         rate = self.rate()
         return (self.total - self._done) / rate if rate > 0 else None
 
-    def text(self) -> str:
-        """The numbers, as one line."""
-        parts = [f"{self._done:,}/{self.total:,} {self.unit}"]
+    def text(self, width: int | None = None) -> str:
+        """The numbers, as one line; of those that `width` has no room for the least needed go."""
+        parts = {"count": f"{self._done:,}/{self.total:,} {self.unit}"}
         if self._updates is not None:
-            parts.append(f"{self._updates:,} updates")
-        parts.append(f"{self.rate():,.1f} {self.unit}/s")
-        parts.append(f"{_clock_text(self.seconds_left())} left")
+            parts["updates"] = f"{self._updates:,} updates"
+        parts["rate"] = f"{self.rate():,.1f} {self.unit}/s"
+        parts["left"] = f"{_clock_text(self.seconds_left())} left"
         if self._stopwatch is not None:
             shares = self._stopwatch.shares().items()
-            parts.append(" ".join(f"{part} {share:.0%}" for part, share in shares))
+            parts["shares"] = " ".join(f"{part} {share:.0%}" for part, share in shares)
         if self.note:
-            parts.append(f"warning: {self.note}")
-        return ", ".join(parts)
+            parts["note"] = f"warning: {self.note}"
+        for name in DISPENSABLE if width is not None else ():
+            if len(", ".join(parts.values())) > (width or 0):
+                parts.pop(name, None)
+        return ", ".join(parts.values())
 
     def close(self) -> None:
         """Show the last state and leave the terminal as it was."""
@@ -144,10 +153,11 @@ class Progress:
         self.close()
 
     def _start_bar(self) -> RichProgress:
+        whole = Column(no_wrap=True, overflow="ellipsis")  # one line, however narrow
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.description}", table_column=whole),
+            BarColumn(self._bar_width()),
+            TextColumn("{task.fields[numbers]}", table_column=copy(whole)),
         )
         bar = RichProgress(*columns, console=self._console, auto_refresh=False)
         bar.add_task(self.label, total=self.total, completed=self._done, numbers="")
@@ -161,18 +171,22 @@ class Progress:
             self._print(now)
 
     def _print(self, now: float) -> None:
-        text = self.text()
         self._shown = now
         self._points.append((now, self._done))
         while len(self._points) > 2 and now - self._points[1][0] >= WINDOW_SECONDS:
             self._points.popleft()
         if self._bar is None:
+            text = self.text()
             line = f"{self.label}: {text}" if self.label else text
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
+            room = self._console.width - len(self.label) - self._bar_width() - BETWEEN
             self._bar.update(
-                self._bar.task_ids[0], completed=self._done, numbers=text, refresh=True
+                self._bar.task_ids[0], completed=self._done, numbers=self.text(room), refresh=True
             )
+
+    def _bar_width(self) -> int:
+        return 40 if self._console.width >= WIDE else 10
 
 
 class _Console(Console):

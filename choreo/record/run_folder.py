@@ -16,9 +16,17 @@ from typing import Any
 from choreo.errors import UsageError
 from choreo.record.files import write_whole, writing
 from choreo.record.machine import commit, hardware
-from choreo.schema import read_json
+from choreo.schema import Maybe, Named, problem, read_json
 
 FORMAT = 1
+FORM = {
+    "format": (FORMAT,),
+    "config": dict,
+    "versions": Maybe(Named(str)),
+    "machine": Maybe(dict),
+    "inputs": Maybe(Named(Maybe(str))),
+}
+"""The form of config.json; that of the options in it is `choreo.config_form`'s."""
 LOCK = "lock"
 LOOKS = 2  # times that a claim waits for a look at the lock to be over
 PACKAGES = {
@@ -110,7 +118,7 @@ def open_run(
     run = RunFolder(Path(path).absolute())
     wanted = {
         "format": FORMAT,
-        "config": _as_json(config),
+        "config": as_json(config),
         "versions": versions(),
         "machine": {**hardware(config.get("device") != "cpu"), "commit": commit()},
     }
@@ -121,7 +129,7 @@ def open_run(
     _claim(run)
     if run.config_path.exists():
         found = _read(run.config_path)
-        moved = _same_inputs(found.get("inputs", {}), inputs or {})
+        moved = _same_inputs(found.get("inputs") or {}, inputs or {})
         may_change = (*may_change, *moved)
         _compare(run.path, found["config"], wanted["config"], may_change, later or {})
         if found == wanted:
@@ -195,7 +203,7 @@ def _claim(run: RunFolder) -> None:
     The system lets go of the claim when this process ends, however it ends.
     """
     with writing(run.path):
-        descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(run.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         _lock(descriptor)
     except (BlockingIOError, PermissionError) as error:
@@ -252,7 +260,7 @@ def _covered(name: str, may_change: Collection[str]) -> bool:
     return any(name == allowed or name.startswith(f"{allowed}.") for allowed in may_change)
 
 
-def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options as they will be read back: tuples are lists, paths are text."""
     return json.loads(json.dumps(config, default=str))
 
@@ -269,8 +277,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} cannot be read ({error}). Copy it back, or start a run in another folder."
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or "config" not in content:
+    wrong = problem(content, FORM)
+    if wrong is not None:
         raise UsageError(
-            f"{path} is not a run's config.json of format {FORMAT}. Give a folder of a run."
+            f"{path} is not a run's config.json of format {FORMAT} ({wrong}). Give a folder of a "
+            "run, or copy the file back."
         )
     return content

@@ -98,7 +98,7 @@ class SegmentFiles:
         self.delete(stream, segment)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 _allocate(descriptor, self.segment_bytes)
             except OSError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from choreo.agent import Agent, find_checkpoint
+from choreo.config_form import options_of
 from choreo.record import RunFolder, checkpoint
 from choreo.viz import Table
 
@@ -127,7 +128,7 @@ def provenance_of(run: Path, agent: Agent, now: datetime | None = None) -> Prove
         frozen=config.get("freeze_skills", False),
         saved=_time(datetime.fromtimestamp((found / checkpoint.STATE).stat().st_mtime, UTC)),
         written=_time(now or datetime.now(UTC)),
-        version=content.get("versions", {}).get("choreo"),
+        version=(content.get("versions") or {}).get("choreo"),
     )
 
 
@@ -152,7 +153,9 @@ def report_folder(run: Path) -> Path:
 def _config(folder: Path) -> dict[str, Any]:
     """Options and versions of a run; empty for an agent that was saved outside one."""
     run = RunFolder(folder)
-    return run.content() if run.config_path.exists() else {}
+    if not run.config_path.exists():
+        return {}
+    return {**run.content(), "config": options_of(run, needed=())}
 
 
 def _number_in(name: str, counted: str) -> int | None:

@@ -120,9 +120,10 @@ def write_json(path: Path, content: Any) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return read_json(path)
+        content = read_json(path)
     except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def _visible(root: Path) -> list[Path]:

@@ -78,7 +78,7 @@ def _make(path: Path, content: dict[str, Any]) -> bool:
     """Make a file that is not there yet; False when it is."""
     with writing(path):
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             return False
         try:

@@ -48,5 +48,5 @@ def _last(path: Path) -> tuple[float, int] | None:
             lines = file.read().split(b"\n")[:-1]
             line = json.loads(lines[-1])
             return path.stat().st_mtime, int(line.get("frames", line.get("updates", 0)))
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, TypeError, AttributeError, OverflowError):
         return None

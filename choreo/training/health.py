@@ -68,4 +68,4 @@ class HealthWatch:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a recorded state; runs of older versions have none."""
-        self.returns = list(state.get("returns", []))
+        self.returns = list(state.get("returns") or [])

@@ -23,6 +23,10 @@ class OfflineTrainer(Trainer):
     def count(self) -> int:
         return self.learner.updates
 
+    @property
+    def planned_updates(self) -> int:
+        return self.total
+
     def counters(self) -> dict[str, int]:
         return {"updates": self.learner.updates}
 

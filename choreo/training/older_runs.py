@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from choreo.config import LATER_OPTIONS, RunConfig
+from choreo.config_form import options_of
 from choreo.presets import preset_value
 from choreo.record import RunFolder
-from choreo.record.run_folder import flatten
+from choreo.record.run_folder import as_json, flatten
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def as_begun(config: Config) -> Config:
     run = RunFolder(config.run_dir)
     if not run.config_path.exists():
         return config
-    found, wanted = flatten(run.config()), flatten(config.to_json())
+    found, wanted = flatten(options_of(run)), flatten(as_json(config.to_json()))
     for name in (LATER_OPTIONS.keys() & wanted.keys()) - found.keys():
         old = LATER_OPTIONS[name]
         if wanted[name] != old and wanted[name] == preset_value(config, name):

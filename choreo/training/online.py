@@ -75,6 +75,11 @@ class OnlineTrainer(Trainer):
     def count(self) -> int:
         return self.collector.frames
 
+    @property
+    def planned_updates(self) -> int:
+        due = self.updates_due
+        return max(self.total - due.start, 0) // due.every if due.every > 0 else 0
+
     def counters(self) -> dict[str, int]:
         steps = self.count // self.vector.spec.action_repeat
         return {"frames": self.count, "steps": steps, "updates": self.learner.updates}

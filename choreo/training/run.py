@@ -17,10 +17,12 @@ from choreo.config import (
     PretrainConfig,
     RunConfig,
 )
+from choreo.config_form import check_options
 from choreo.data import ImportOptions, first_episodes, open_dataset
 from choreo.data.card import CARD, IMPORTED, read_card
 from choreo.data.formats.detect import source_kind
 from choreo.data.importer import Report
+from choreo.envs.make import make
 from choreo.envs.spaces import EnvSpec
 from choreo.envs.vector import make_vector
 from choreo.errors import UsageError
@@ -33,6 +35,7 @@ from choreo.training.first_look import first_look
 from choreo.training.offline import OfflineTrainer
 from choreo.training.older_runs import as_begun
 from choreo.training.online import Evaluator, OnlineTrainer
+from choreo.training.outlook import tell_beginning
 from choreo.training.phases import Adapting, Exploring, Phase
 from choreo.training.trainer import Parts
 from choreo.world_model import ModelConfig
@@ -69,6 +72,12 @@ LEAST = {
     "logging.every": 0,
     "logging.checkpoint_every": 0,
     "logging.checkpoint_minutes": 0,
+    "training.action_repeat": 1,
+    "training.time_limit": 1,
+    "frames": 1,
+    "updates": 1,
+    "max_steps": 0,
+    "threads": 0,
 }
 """Smallest values that mean anything: every loss needs something to be a mean of."""
 
@@ -141,10 +150,11 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     device = _prepare(config)
     if not (config.run_dir / "data" / CARD).exists():
         source_kind(config.data)  # a wrong path should leave no run behind
+    _import_options(config)
     may, inputs = (*MAY_CHANGE, "skip_bad"), {"data": _data_identity(config), "spec": DECLARED}
     run = open_run(config.run_dir, config.to_json(), may, LATER_OPTIONS, inputs)
     with importing() as report:
-        options = ImportOptions(spec=config.spec)
+        options = _import_options(config)
         data = open_dataset(config.data, config.skip_bad, run.path / "data", options, report)
     streams, seed = Streams(config.seed), derive_seed(config.seed, "init")
     agent = Agent(data.spec, config.agent_config(), "offline", seed).to(device)
@@ -153,6 +163,18 @@ def offline(config: OfflineConfig, importing: Importing = nullcontext) -> RunFol
     replay = first_episodes(data.replay, config.max_steps)
     OfflineTrainer(config, run, Parts(agent, learner, streams), replay).train()
     return run
+
+
+def _import_options(config: OfflineConfig) -> ImportOptions:
+    """How data of another form are imported; refuses options that a finished import cannot take."""
+    chosen = {"map": config.map, "clip": config.clip, "rescale": config.rescale}
+    given = [f"--{name}" for name, value in {"keys": config.keys, **chosen}.items() if value]
+    if given and _data_identity(config) != DECLARED:
+        raise UsageError(
+            f"{config.data} is an imported set, and {' and '.join(given)} can no longer change it. "
+            "Leave them out, or give the data that it was imported from"
+        )
+    return ImportOptions(keys=config.keys or None, spec=config.spec, **chosen)
 
 
 DECLARED = "in the import's request"
@@ -166,8 +188,9 @@ def _data_identity(config: OfflineConfig) -> str | None:
 
 def environment_spec(config: OnlineConfig) -> EnvSpec:
     """What the environment of a run shows and takes; refuses one that the run cannot use."""
-    with make_vector(config.env, 1, parallel=False, **config.env_options) as vector:
-        spec = vector.spec
+    environment = make(config.env, **config.env_options)
+    spec, left_out = environment.spec, environment.left_out
+    environment.close()
     if config.training.evaluate_every > 0 and spec.episode_steps is None:
         raise UsageError(
             f"{config.env} has no time limit, so an evaluation might never end: give "
@@ -180,6 +203,7 @@ def environment_spec(config: OnlineConfig) -> EnvSpec:
             "shorter --training.length, or let sequences run on into the next episode with "
             "--training.sequences stream"
         )
+    tell_beginning(spec, left_out)
     return spec
 
 
@@ -240,11 +264,7 @@ def _check_sizes(config: FinetuneConfig, source: AgentConfig) -> None:
 
 def check_least(config: RunConfig) -> None:
     """Refuse sizes that leave nothing to learn from, and neighbours that there are not."""
-    for name, least in LEAST.items():
-        group, entry = name.split(".")
-        found = getattr(getattr(config, group, None), entry, least)  # offline has no environments
-        if found < least:
-            raise UsageError(f"--{name} is {found}; wanted is at least {least}")
+    check_options(config, LEAST)
     if not isinstance(config, FinetuneConfig):  # which has no reward by neighbours
         _check_neighbours(config)
 

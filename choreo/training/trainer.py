@@ -1,6 +1,7 @@
 """What every training loop does: sample, update, log, save, and go on from where it was killed."""
 
 import abc
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,17 @@ from choreo.errors import CheckpointError
 from choreo.learning.learner import Learner, Metrics
 from choreo.record import Logger, Progress, RunFolder, Stopwatch, Streams, WandbOptions, checkpoint
 from choreo.replay import Replay, SequenceSampler
-from choreo.schema import Maybe, Named, Whole, problem
+from choreo.schema import Listed, Maybe, Named, Whole, problem
 from choreo.stopping import StopRequest
 from choreo.training.batches import choose_batches
 from choreo.training.exactness import computed_with, warn_if_inexact
 from choreo.training.finite import FiniteCheck
 from choreo.training.health import HealthWatch
+from choreo.training.outlook import Outlook
 from choreo.training.schedule import Every, Minutes, Ratio
 from choreo.world_model import Batch
+
+log = logging.getLogger(__name__)
 
 STATE = {
     "agent": dict,
@@ -38,8 +42,19 @@ STATE = {
     "clocks": Named(Named(Whole())),
     "logger": {"metrics_bytes": Whole(), "timing_bytes": Whole(), "step": Whole()},
     "computed_with": Maybe(Named(str)),
+    "health": Maybe({"returns": Maybe(Listed(float))}),
 }
 """The form of what a checkpoint records of every loop."""
+
+UNLIKE_A_STATE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RuntimeError,
+    AttributeError,
+)
+"""What is raised over entries that have the form and cannot be what a run had."""
 
 MOST_READ, READ_AT_ONCE = 100_000, 1_000  # steps for the scale of observations; some are images
 
@@ -75,6 +90,7 @@ class Trainer(abc.ABC):
         self.finite = FiniteCheck(run.path)
         adapts_after = getattr(t, "random_frames", None) if config.command == "finetune" else None
         self.health = HealthWatch(self.agent.num_skills, adapts_after, self.counted)
+        self.outlook = Outlook(config, self.agent.device, bool(self.agent.spec.images))
         self.log_due, self.save_due = Every(logging.every), Every(logging.checkpoint_every)
         self.minutes_due = Minutes(logging.checkpoint_minutes)
         wandb = WandbOptions(project=logging.wandb_project) if logging.wandb else None
@@ -84,6 +100,11 @@ class Trainer(abc.ABC):
     @abc.abstractmethod
     def count(self) -> int:
         """How far the run is, in what `total` counts."""
+
+    @property
+    @abc.abstractmethod
+    def planned_updates(self) -> int:
+        """Updates of the whole run."""
 
     @abc.abstractmethod
     def counters(self) -> dict[str, int]:
@@ -101,6 +122,7 @@ class Trainer(abc.ABC):
         """
         try:
             self._resume()
+            log.info("%s updates are planned", f"{self.planned_updates:,}")
             self.begin()
             stop = StopRequest()
             with stop.noted():
@@ -147,6 +169,7 @@ class Trainer(abc.ABC):
             metrics = self.learner.update(batch, self.resting(sample))
             where = f"{self.count} {self.counted}"
             self.finite.watch(self.learner.updates, where, metrics, sample.tensors)
+        self.outlook.updated(self.planned_updates - self.learner.updates)
         if self.log_due(self.count):
             self._log(metrics)
 
@@ -273,7 +296,9 @@ class Trainer(abc.ABC):
             raise CheckpointError(_cannot(path, wrong))
         try:
             self._take_up(tensors, state)
-        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} cannot be resumed: {error}") from error
+        except UNLIKE_A_STATE as error:
             raise CheckpointError(_cannot(path, f"{type(error).__name__}: {error}")) from error
         if self.count != state["count"]:
             raise CheckpointError(_cannot(path, f"count is {state['count']}, it has {self.count}"))
@@ -287,7 +312,7 @@ class Trainer(abc.ABC):
         for name, clock in self.clocks().items():
             clock.restore(state["clocks"][name])
         self.restore(tensors, state)
-        self.health.restore(state.get("health", {}))
+        self.health.restore(state.get("health") or {})
         self.logger.restore(state["logger"])
 
 

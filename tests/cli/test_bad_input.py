@@ -146,6 +146,46 @@ def test_sizes_that_leave_nothing_to_learn_from(name: str, refused: Refuse, tmp_
     assert name in text.replace("-", "_") and "0" in text and "at least" in text
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--frames -5",
+        "--frames 0",
+        "--training.time-limit -1",
+        "--training.action-repeat 0",
+        "--model-first -1",
+        "--optimizer.model-lr -1",
+        "--optimizer.clip nan",
+        "--replay.max-gb -2",
+        "--threads -1",
+        "--snapshots -10",
+        "--training.batch 10000000000",
+    ],
+)
+def test_budgets_that_no_run_can_have(option: str, refused: Refuse, tmp_path: Path) -> None:
+    name, value = option.split()
+    text = refused(*training(tmp_path / "run"), name, value).replace("-", "_")
+    assert name.replace("-", "_") in text and "wanted is" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_video_of_another_kind_is_refused_before_anything_is_played(
+    run: Path, refused: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("choreo.cli.measure.run_evaluation", None)
+    for name in ("film.gif", "film", "film.mp4.txt"):
+        text = refused("evaluate", run, "--trust", "--video", tmp_path / name)
+        assert "Give a name that ends with .mp4" in text
+    assert "is a folder" in refused(
+        "evaluate", run, "--trust", "--video", folder_named_mp4(tmp_path)
+    )
+
+
+def folder_named_mp4(folder: Path) -> Path:
+    (folder / "film.mp4").mkdir()
+    return folder / "film.mp4"
+
+
 def test_cuda_where_there_is_none(
     refused: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,3 +208,13 @@ def test_killed_at_any_moment_there_is_a_whole_checkpoint(
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 8
+
+
+def test_tensors_are_as_readable_as_other_files(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path = save(tmp_path, "frames_1", {"a": torch.zeros(2)}, {}, keep=None)
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.iterdir()}
+    assert modes == {"tensors.safetensors": 0o640, "state.json": 0o640}

@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -89,3 +90,21 @@ def test_stages_follow_one_another() -> None:
     lines = out.getvalue().splitlines()
     assert [line.split(":")[0] for line in lines] == ["playing", "filming"]
     assert "10/10 steps" in lines[0] and "1/2 steps" in lines[1]
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 120])
+def test_a_bar_fits_into_one_line_of_the_terminal(width: int) -> None:
+    time, out = Time(), io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width)
+    stopwatch = Stopwatch(time)
+    label = "pretrain walker-seed-3"
+    with Progress(2_000_000, 0, stopwatch, label, console=console, clock=time) as progress:
+        progress.note = "few codes in use: 2.0 of 16"
+        for second in range(3):
+            with stopwatch.watch("environment"):
+                time.now += 1.0
+            progress.update(1_234_567 + second, 98_765)
+    lines = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()))
+    assert max(map(len, lines)) <= width
+    assert out.getvalue().count("\n") == 1, "nothing is wrapped"
+    assert width < 60 or "1,234,569/2,000,000 frames" in lines[-2] + lines[-1]

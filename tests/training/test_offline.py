@@ -12,6 +12,7 @@ from toy_runs import QUIET, metrics, state, tensors
 from choreo.agent import load
 from choreo.cli import main
 from choreo.data import first_episodes, inspect_data, open_dataset, write_episode
+from choreo.data.card import read_card
 
 STEPS = 100
 
@@ -186,3 +187,51 @@ def test_a_run_needs_its_source_no_more_once_it_is_imported(data: Path, tmp_path
     snapshot = str(run / "snapshots" / "updates_5")
     assert main(["skills", snapshot, "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+LOW_HIGH = {"action_low": [-0.5, -0.5], "action_high": [0.5, 0.5]}
+
+
+def renamed(folder: Path) -> Path:
+    """Episodes whose actions are called otherwise, with an array that nobody asked for."""
+    record(folder)
+    for path in folder.glob("*.npz"):
+        with np.load(path) as held:
+            arrays = dict(held)
+        arrays["command"] = arrays.pop("action")
+        arrays["temperature"] = np.zeros((len(arrays["command"]), 3), np.float32)
+        np.savez(path, **arrays)
+    (folder / "card.json").unlink(missing_ok=True)
+    return folder
+
+
+def test_names_keys_and_bounds_are_given_to_the_import_and_belong_to_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run = renamed(tmp_path / "episodes"), tmp_path / "run"
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(LOW_HIGH))
+    options = ["--map", "action=command", "--keys", "observation", "--spec", str(spec)]
+    assert learn(tmp_path / "none", data, 5) == 2
+    assert learn(tmp_path / "none", data, 5, *options) in (1, 2), "actions beyond the bounds"
+    assert learn(run, data, 5, *options, "--clip") == 0
+    assert "warning: only 300 steps" in capsys.readouterr().out
+    card = read_card(run / "data")
+    assert card is not None and list(card["spec"]["observations"]) == ["observation"]
+    assert card["request"]["clip"] and card["request"]["map"] == ["action=command"]
+
+    assert learn(run, data, 10, *options, "--clip") == 0, "the same goes on"
+    assert learn(run, data, 12, *options, "--rescale") == 2
+    assert "clip: found True, wanted False" in capsys.readouterr().err
+    assert learn(tmp_path / "whole", data, 10, *options, "--clip") == 0
+    one, other = tensors(run), tensors(tmp_path / "whole")
+    assert all(bool((one[name] == other[name]).all()) for name in one)
+
+    where = [str(data), str(tmp_path / "set"), "--no-progress"]
+    assert main(["data", "import", *where, *options, "--clip"]) == 0
+    capsys.readouterr()
+    assert learn(tmp_path / "of_set", tmp_path / "set", 5) == 0
+    assert "warning: only 300 steps" in capsys.readouterr().out
+    assert learn(tmp_path / "other", tmp_path / "set", 5, "--map", "action=command") == 2
+    assert "is an imported set, and --map" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()

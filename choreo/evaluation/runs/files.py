@@ -1,6 +1,6 @@
 """Files that another process may be writing: what is whole is read, what is not is told."""
 
-import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ def read_json(path: Path, notes: list[str]) -> dict[str, Any] | None:
         content = schema.read_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         notes.append(f"{path.name} cannot be read ({error})")
         return None
     if not isinstance(content, dict):
@@ -48,6 +48,6 @@ def _object(row: bytes) -> dict[str, Any] | None:
 
 def number(value: Any) -> float | None:
     """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    return float(value) if abs(value) <= sys.float_info.max else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from choreo.config_form import sound_options
 from choreo.evaluation.runs.files import number, read_json, read_lines
 from choreo.evaluation.runs.folders import Place, cell_status
 from choreo.evaluation.runs.labels import canonical, domain_of, method_of
@@ -24,7 +25,7 @@ def read_run(place: Place, cells: Mapping[tuple[Path, str], Place]) -> Run:
     """
     notes: list[str] = []
     content = read_json(place.run / "config.json", notes) or {}
-    config = flatten(content["config"]) if isinstance(content.get("config"), dict) else {}
+    config = flatten(_options(content, place.run / "config.json", notes))
     cell = place.cell or {}
     labels, options = place.labels, place.options
     command = str(cell.get("command") or config.get("command"))
@@ -67,6 +68,15 @@ def read_run(place: Place, cells: Mapping[tuple[Path, str], Place]) -> Run:
         notes.append(f"{EVALUATION} does not count before the run is at its end")
     repeat = action_repeat(run, evaluation)
     return replace(run, final=final, action_repeat=repeat, notes=tuple(notes))
+
+
+def _options(content: Mapping[str, Any], path: Path, notes: list[str]) -> dict[str, Any]:
+    """The options in a config.json, with a note for each that is not one that a run has."""
+    if not content:
+        return {}
+    sound, wrong = sound_options(content.get("config"))
+    notes += [f"{path} holds an option that no run has: {one}" for one in wrong]
+    return sound
 
 
 def _with_progress(run: Run, place: Place, notes: list[str]) -> Run:
@@ -122,8 +132,8 @@ def _pretrained(
         return None
     before = cells.get((place.key[0], str(cell.get("from"))))
     source = before.run if before is not None else Path(str(config.get("source")))
-    content = (read_json(source / "config.json", []) or {}).get("config")
-    options = content if isinstance(content, dict) else {}
+    path = source / "config.json"
+    options = _options(read_json(path, []) or {}, path, [])
     return _whole(options.get("frames") or options.get("updates"))
 
 
