@@ -307,5 +307,7 @@ LATER_OPTIONS = {
     "adaptation.reward_gradient": True,
     "adaptation.model_waits": False,
     "adaptation.before_reward": "selector",
+    "imagination.clamp_stops": False,
+    "model.standardize_floor": 0.05,
 }
 """Options that older runs do not have, and what those did."""

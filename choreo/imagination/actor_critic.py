@@ -38,6 +38,10 @@ class ImaginationConfig:
     """Units of each of these layers. [authors]"""
     min_std: float = 0.1
     """Smallest standard deviation of a continuous policy. [authors]"""
+    clamp_stops: bool = False
+    """Give actions that are clamped to the bounds no gradient (the true one) instead of that of
+    the identity, under which nothing holds the deviation where a policy presses against a bound.
+    [ours; authors: no]"""
 
 
 class ContinuousActor(nn.Module):
@@ -48,7 +52,7 @@ class ContinuousActor(nn.Module):
         self.trunk = MLP(inputs, None, config.layers, config.units, sparse=True)
         self.mean = Linear(config.units, actions)
         self.std = Linear(config.units, actions)
-        self.min_std = config.min_std
+        self.min_std, self.clamp_stops = config.min_std, config.clamp_stops
 
     def forward(self, x: Inputs) -> TruncatedNormal:
         return self._squash(self.trunk(x), self.mean, self.std)
@@ -69,7 +73,7 @@ class ContinuousActor(nn.Module):
         return act
 
     def _squash(self, y: Tensor, mean: Map, std: Map) -> TruncatedNormal:
-        return TruncatedNormal.from_outputs(mean(y), std(y), self.min_std)
+        return TruncatedNormal.from_outputs(mean(y), std(y), self.min_std, self.clamp_stops)
 
 
 class CodeActor(nn.Module):

@@ -17,6 +17,7 @@ from choreo import native
 from choreo.imagination.actor_critic import ContinuousActor
 from choreo.imagination.trajectory import Noise, Policy
 from choreo.nn import fused
+from choreo.nn.distributions import MOST
 from choreo.nn.features import Features
 from choreo.nn.fused import FirstLayer, Layer, elu_layer, flat
 from choreo.nn.precision import add_product, product
@@ -256,7 +257,7 @@ class _Roll(torch.autograd.Function):
             *(x for x in tensors if torch.is_tensor(x)),
             *steps.activations,
         )
-        ctx.cell, ctx.actor = cell, actor
+        ctx.cell, ctx.actor, ctx.clamp_stops = cell, actor, policy.actor.clamp_stops
         ctx.mark_non_differentiable(steps.places, *([] if choice is None else [choice]))
         return steps.probs, steps.deter, steps.action, steps.places, choice
 
@@ -269,5 +270,7 @@ class _Roll(torch.autograd.Function):
         if code is not None:
             choice = code.expand(len(noise), *code.shape)
         to_action = steps.gradient_of_actions(ctx.cell, *(g.contiguous() for g in grads[:3]))
+        if ctx.clamp_stops:
+            to_action = to_action.masked_fill(steps.action.abs() >= MOST, 0)
         gradients = steps.gradients_of_policy(ctx.actor, to_action, noise, choice)
         return None, None, None, None, *gradients

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from choreo.nn.layers import one_hot_straight_through, uniform_for
 
+MOST = 1 - 1e-6  # of an action, whose bounds are -1 and 1; authors' code
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -22,16 +23,20 @@ class TruncatedNormal:
     """Normal policy in [-1, 1]; mean and std have shape (..., actions).
 
     Log-probability and entropy are those of the untruncated normal; a sample is clamped with a
-    straight-through gradient. Source: authors' code.
+    straight-through gradient, or where `clamp_stops`, with its own. Source: authors' code.
     """
 
     mean: Tensor
     std: Tensor
+    clamp_stops: bool = False
 
     @staticmethod
-    def from_outputs(mean: Tensor, std: Tensor, min_std: float = 0.1) -> "TruncatedNormal":
+    def from_outputs(
+        mean: Tensor, std: Tensor, min_std: float = 0.1, clamp_stops: bool = False
+    ) -> "TruncatedNormal":
         """Squash raw network outputs: tanh(mean), 2 sigmoid(std / 2) + min_std."""
-        return TruncatedNormal(torch.tanh(mean), 2 * torch.sigmoid(std / 2) + min_std)
+        deviation = 2 * torch.sigmoid(std / 2) + min_std
+        return TruncatedNormal(torch.tanh(mean), deviation, clamp_stops)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Sample, (..., actions), with the reparameterised gradient."""
@@ -40,10 +45,12 @@ class TruncatedNormal:
     def transform(self, noise: Tensor) -> Tensor:
         """The sample that standard normal noise (..., actions) makes.
 
-        Clamped to +-(1 - 1e-6) with the gradient of the identity.
+        Clamped to +-(1 - 1e-6) with the gradient of the identity, unless `clamp_stops`.
         """
         raw = self.mean + self.std * noise
-        clamped = raw.clamp(-1 + 1e-6, 1 - 1e-6)
+        clamped = raw.clamp(-MOST, MOST)
+        if self.clamp_stops:
+            return clamped
         return raw + (clamped - raw).detach() if torch.is_grad_enabled() else clamped
 
     def mode(self) -> Tensor:

@@ -186,7 +186,7 @@ class Trainer(abc.ABC):
                 rows[key].append(steps[key])
         device = self.agent.device
         seen = {key: torch.as_tensor(np.concatenate(rows[key])).to(device) for key in keys}
-        model.standardizer.fit(seen, deviation)
+        model.standardizer.fit(seen, deviation, self.agent.config.model.standardize_floor)
 
     def _spread(self) -> list[tuple[int, int, int]]:
         """Stream, start and stop of pieces of the replay: all of it, or as much spread over it."""

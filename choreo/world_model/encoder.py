@@ -59,14 +59,19 @@ class Standardizer(nn.Module):
         )
 
     @torch.no_grad()
-    def fit(self, observation: Mapping[str, Tensor], deviation: float = 1.0) -> None:
-        """Take the statistics of vectors (N, D) and bring these to `deviation`."""
+    def fit(
+        self, observation: Mapping[str, Tensor], deviation: float = 1.0, floor: float = 0.05
+    ) -> None:
+        """Take the statistics of vectors (N, D) and bring these to `deviation`.
+
+        Deviations below `floor` times the largest one count as that.
+        """
         deviations = {key: observation[key].std(0) for key in self.keys}
         largest = torch.cat(list(deviations.values())).max().clamp(min=1e-6)
         for key in self.keys:
             mean, scale = self._statistics(key)
             mean.copy_(observation[key].mean(0))
-            scale.copy_(deviations[key].clamp(min=largest / 20) / deviation)
+            scale.copy_(deviations[key].clamp(min=largest * floor) / deviation)
         self.fitted.fill_(True)
 
     def forward(self, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -38,6 +38,8 @@ class ModelConfig:
     """Deviation that vectors are brought to, with the statistics of the data before the first
     update; 0 leaves them as they are. For environments whose observations are tiny or huge.
     [ours; paper: 0]"""
+    standardize_floor: float = 0.05
+    """Smallest deviation of an entry that counts, as a share of the largest one. [ours]"""
     kl_balance: float = 0.8
     """Weight of the KL term that trains the prior. [authors]"""
     kl_free: float = 1.0

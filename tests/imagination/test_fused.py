@@ -24,7 +24,7 @@ class Scene:
         self.rssm = RSSM(2, 5, deter=6, hidden=7, variables=variables, classes=classes)
         for parameter in self.rssm.parameters():  # away from symmetric beginnings
             nn.init.normal_(parameter, std=0.5)
-        config = ImaginationConfig(layers=layers, units=67)
+        config = ImaginationConfig(layers=layers, units=67, clamp_stops=rows % 2 == 0)
         self.actor = ContinuousActor(self.rssm.feat_size + codes, 2, config)
         self.judge = MLP(self.rssm.feat_size, 1, layers, 9)
         self.noise = Noise.draw(self.rssm, rows, 6, None)

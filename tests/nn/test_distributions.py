@@ -37,6 +37,13 @@ def test_continuous_samples_are_clamped_and_keep_their_gradient() -> None:
     assert torch.equal(gradient, torch.ones_like(mean))
 
 
+def test_clamping_may_stop_the_gradient() -> None:
+    mean = torch.tensor([0.5, 0.5], requires_grad=True)
+    policy = TruncatedNormal(mean, torch.ones(2), clamp_stops=True)
+    policy.transform(torch.tensor([1.0, 0.1])).sum().backward()  # 1.5 is cut, 0.6 is not
+    assert mean.grad is not None and mean.grad.tolist() == [0.0, 1.0]
+
+
 def test_one_hot_samples_follow_their_probabilities() -> None:
     probs = torch.tensor([0.1, 0.2, 0.7])
     policy = OneHot(probs.log().expand(30_000, 3))
