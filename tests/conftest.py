@@ -1,6 +1,7 @@
 """Lets tests import what stands beside them; examples of properties are the same every time."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A shell starts jobs in the background with SIGINT ignored, nohup with SIGHUP; programs that tests
+# start would ignore them as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("choreo", derandomize=True)
 settings.load_profile("choreo")
