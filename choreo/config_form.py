@@ -108,6 +108,7 @@ def check_options(config: RunConfig, least: Mapping[str, int]) -> None:
             found = getattr(found, part, None)
         if found is not None and found < wanted:
             raise UsageError(f"--{name} is {found}; wanted is at least {wanted}")
-    wrong = options_problem(config.to_json())
+    options = config.to_json()
+    wrong = problem(options, _form(type(config), options))
     if wrong is not None:
         raise UsageError(f"--{wrong}")
