@@ -19,7 +19,14 @@ from choreo.skills import SkillConfig
 from choreo.world_model import ModelConfig
 
 PresetName = Literal[
-    "paper-states", "paper-pixels", "paper-metaworld", "paper-offline", "cpu", "cpu-pixels", "debug"
+    "paper-states",
+    "paper-pixels",
+    "paper-metaworld",
+    "paper-offline",
+    "cpu",
+    "laptop",
+    "cpu-pixels",
+    "debug",
 ]
 
 

@@ -60,6 +60,28 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "training": {"batch": 20, "length": 24, "random_frames": 4000},
         },
     ),
+    # Ours: 300,000 frames of pre-training in about two hours of one core, 100,000 of fine-tuning in
+    # about twenty minutes; what each change is for stands in docs/study.md.
+    "laptop": _merge(
+        OURS,
+        _small(layers=2, units=128),
+        {
+            "run": {"threads": 1},
+            "model": {
+                "deter": 128,
+                "hidden": 128,
+                "variables": 16,
+                "classes": 16,
+                "standardize": 1.0,
+                "standardize_floor": 0.005,
+                "kl_free": 0.1,
+            },
+            "imagination": {"horizon": 15, "starts": 128, "slow_every": 20, "clamp_stops": True},
+            "skills": {"codes": 16, "neighbours": 12, "commitment": 0.25},
+            "optimizer": {"behavior_lr": 1e-3, "model_lr": 1e-3},
+            "training": {"batch": 32, "length": 50, "random_frames": 4000},
+        },
+    ),
     # Ours: 20,000 frames of pre-training within an hour on two cores, drawing included.
     "cpu-pixels": _merge(
         OURS,

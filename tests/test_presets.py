@@ -95,7 +95,7 @@ def test_fine_tuning_has_the_numbers_of_the_paper(name: str, expected: object) -
 
 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
-@pytest.mark.parametrize("preset", ["cpu", "cpu-pixels", "debug"])
+@pytest.mark.parametrize("preset", ["cpu", "laptop", "cpu-pixels", "debug"])
 def test_every_small_preset_builds_and_updates(preset: Any, phase: Any) -> None:
     times = time_updates(
         apply_preset(BenchConfig(phase=phase), preset), updates=1, device=choose_device("cpu")

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,20 @@ class Standing:
     reason: str = ""
 
 
+def depth_first(cells: Sequence[Cell]) -> list[Cell]:
+    """Seed by seed, and in each what follows from a cell before the next one that starts anew.
+
+    So a sweep that takes weeks has whole tasks to report after its first day.
+    """
+    seeds = list(dict.fromkeys(cell.labels.get("seed") for cell in cells))
+    stages = list(dict.fromkeys(cell.stage for cell in cells))
+
+    def place(cell: Cell) -> tuple[int, int]:
+        return seeds.index(cell.labels.get("seed")), -stages.index(cell.stage)
+
+    return sorted(cells, key=place)
+
+
 class Board:
     """Hands out cells whose source is done; every method may be called from any thread.
 
@@ -36,6 +51,7 @@ class Board:
     def __init__(self, root: Path, cells: list[Cell], chosen: set[str], retry: int = 0) -> None:
         self.root, self.cells, self.chosen = root, cells, chosen
         self._by_name = {cell.name: cell for cell in cells}
+        self._order = depth_first(cells)
         self._mutex = threading.Lock()
         self._states: dict[str, State] = {}
         self._in_hand: set[str] = set()
@@ -49,7 +65,7 @@ class Board:
     def take(self) -> Cell | None:
         """A cell to be done now, the caller's until `put_back`; None when none is ready."""
         with self._mutex:
-            for cell in self.cells:
+            for cell in self._order:
                 if self._ready(cell):
                     self._in_hand.add(cell.name)
                     return cell
