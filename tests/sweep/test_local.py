@@ -65,6 +65,19 @@ def test_cells_are_handed_out_once_and_after_their_source(tmp_path: Path) -> Non
     assert mine.take() is None
 
 
+def test_a_seed_is_done_to_the_end_before_the_next_begins(tmp_path: Path) -> None:
+    found = cells(seeds=[0, 1])
+    mine = Board(tmp_path, found, {cell.name for cell in found})
+    done = []
+    while (cell := mine.take()) is not None:
+        done.append((cell.labels["seed"], cell.stage))
+        (tmp_path / cell.name).mkdir(parents=True)
+        write_json(tmp_path / cell.name / "done.json", {})
+        mine.put_back(cell, Outcome("done"))
+    one_task = ["finetune", "evaluate"]
+    assert done == [(seed, stage) for seed in (0, 1) for stage in ["pretrain", *one_task * 2]]
+
+
 def test_what_failed_blocks_what_starts_from_it(tmp_path: Path) -> None:
     first = cells()[0]
     fail(tmp_path, first, "it broke", 1)
