@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from choreo.agent import Agent, PolicyName, load
 from choreo.config import FinetuneConfig, LoggingConfig, PretrainConfig, TrainingConfig
+from choreo.envs.make import GOAL_TASKS
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import StorageError
 from choreo.evaluation.evaluate import Evaluation, evaluate
@@ -19,6 +22,7 @@ from choreo.replay import Replay
 from choreo.report import rules
 from choreo.report.provenance import provenance_of
 from choreo.report.skill_report import skill_report
+from choreo.skills import SkillConfig
 from choreo.training import finetune, pretrain
 from choreo.viz.plots import learning_curves, read_curve
 from choreo.viz.report import Picture, Section, Table, Verdict
@@ -38,22 +42,29 @@ class DemoConfig:
     """Settings; debug takes seconds and learns nothing."""
     env: str = "point_mass"
     """Environment of pre-training, which sees no rewards."""
-    task: str = "point_mass_reach_top_left"
-    """Task of fine-tuning: the mass must find a corner and stay there."""
-    skills: int = 10
+    task: str | None = None
+    """Task of fine-tuning: the mass must find a corner and stay there. None draws the corner by
+    the seed, so that nobody has chosen it after looking at the skills."""
+    skills: int = 16
     """Number of skills."""
-    frames: int = 30_000
+    frames: int = 40_000
     """Frames of pre-training, without rewards."""
-    finetune_frames: int = 12_000
+    random_frames: int = 15_000
+    """The first of these, with random actions: the explorer alone keeps to one side of the arena,
+    and skills go where experience is."""
+    finetune_frames: int = 24_000
     """Frames of fine-tuning, and of learning the task from scratch."""
-    action_repeat: int = 5
-    """Frames per agent step."""
-    explore_steps: int = 40
+    action_repeat: int = 10
+    """Frames per agent step: 15 imagined steps then cross the arena."""
+    explore_steps: int = 20
     """Agent steps per episode of pre-training: short, so that not all experience is from where
     the explorer ends up."""
+    entropy_scale: float = 0.3
+    """Weight of the entropy reward: with as few imagined states as `cpu` has, neighbours are
+    farther away than in the paper, and the reward counts for more."""
     episode_steps: int = 80
     """Agent steps per episode of the task and of every measurement."""
-    skill_steps: int = 40
+    skill_steps: int = 20
     """Agent steps for which a random skill is kept until fine-tuning has found the reward."""
     episodes: int = 32
     """Episodes of every evaluation."""
@@ -104,7 +115,7 @@ def _measure(config: DemoConfig, watch: Stopwatch) -> DemoResult:
     with watch.watch("measuring"):
         agent = load(config.run_dir / "pretrain")
         folder = config.run_dir
-        with _vector(config, config.task) as vector:
+        with _vector(config, corner(config)) as vector:
             returns = _compare(config, vector)
         with _vector(config, config.env) as vector:
             report = skill_report(
@@ -143,15 +154,19 @@ def _pretraining(config: DemoConfig) -> PretrainConfig:
         run,
         frames=config.frames,
         seed=config.seed,
-        skills=replace(run.skills, codes=config.skills),
-        training=_training(config, run, config.explore_steps),
+        skills=_skills(config, run),
+        training=replace(
+            _training(config, run, config.explore_steps), random_frames=config.random_frames
+        ),
         logging=_logging(run),
     )
 
 
 def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
     name = "scratch" if from_scratch else "finetune"
-    run = FinetuneConfig(env=config.task, run_dir=config.run_dir / name, from_scratch=from_scratch)
+    run = FinetuneConfig(
+        env=corner(config), run_dir=config.run_dir / name, from_scratch=from_scratch
+    )
     run = apply_preset(run, config.preset)
     training = replace(
         _training(config, run, config.episode_steps),
@@ -164,11 +179,22 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
         frames=config.finetune_frames,
         seed=config.seed,
         source=(config.run_dir / "pretrain").resolve(),
-        skills=replace(run.skills, codes=config.skills),
+        skills=_skills(config, run),
         training=training,
         adaptation=replace(run.adaptation, skill_steps=config.skill_steps),
         logging=_logging(run),
     )
+
+
+def corner(config: DemoConfig) -> str:
+    """The task of a demonstration."""
+    if config.task is not None:
+        return config.task
+    return GOAL_TASKS[int(np.random.default_rng(config.seed).integers(len(GOAL_TASKS)))]
+
+
+def _skills(config: DemoConfig, run: PretrainConfig | FinetuneConfig) -> SkillConfig:
+    return replace(run.skills, codes=config.skills, entropy_scale=config.entropy_scale)
 
 
 def _training(
@@ -225,7 +251,7 @@ def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section
     ]
     return Section(
         "What the skills are good for",
-        f"The task {config.task}, with the same number of frames for both: once starting from "
+        f"The task {corner(config)}, with the same number of frames for both: once starting from "
         "the skills above, once from fresh weights. Curves are evaluations during training.",
         [Verdict(tone, sentence)],
         [
