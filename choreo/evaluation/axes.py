@@ -11,6 +11,8 @@ from choreo.evaluation.episode import Episode, thumbnails
 
 Kind = Literal["coordinates", "embedding"]
 TOLD = 0.9  # share of a coordinate's variance from which on an observation tells it [ours]
+ANGLES = ("angle", "elbow", "pitch", "shoulder")  # coordinates that go round, in radians
+TURN = 3.2  # radians; what goes further is no angle in (-pi, pi]
 RIDGE = 1e-6  # share of the data's variance that keeps the linear map small [ours]
 
 
@@ -22,8 +24,8 @@ class Axes:
     scale (D,), weights (D, 2) and offset (2,) give the place of an observation, flattened as
     `flatten` does: exactly for directions, else as well as a linear map can, of whose places
     `told` (2,) is the share of variance explained on held-out episodes. spread (2,): standard
-    deviation of the data along both. fallback: directions, for states whose coordinates are not
-    known and not told.
+    deviation of the data along both. round (2,): whether a coordinate is an angle, in radians.
+    fallback: directions, for states whose coordinates are neither known nor told.
     """
 
     names: tuple[str, str]
@@ -35,6 +37,7 @@ class Axes:
     offset: np.ndarray
     told: tuple[float, float]
     spread: np.ndarray
+    round: tuple[bool, bool] = (False, False)
     fallback: "Axes | None" = None
 
     @property
@@ -81,6 +84,17 @@ class Axes:
             return self.of_coordinates(episode.coordinates)
         return self.of_flat(episode.flat_observations())
 
+    def centre(self, places: np.ndarray) -> np.ndarray:
+        """Mean (2,) of places (n, 2); of angles the direction of their mean."""
+        turned = np.arctan2(np.sin(places).mean(0), np.cos(places).mean(0))
+        return np.where(self.round, turned, places.mean(0))
+
+    def gap(self, places: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Distances (...) of places (..., 2) from another (2,), in deviations of the data."""
+        apart = places - other
+        turned = (apart + np.pi) % (2 * np.pi) - np.pi
+        return np.linalg.norm(np.where(self.round, turned, apart) / self.spread, axis=-1)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, which `from_json` takes."""
         own: dict[str, Any] = {
@@ -99,6 +113,7 @@ class Axes:
             kind=data["kind"],
             columns=None if columns is None else (columns[0], columns[1]),
             told=(data["told"][0], data["told"][1]),
+            round=(data["round"][0], data["round"][1]),
             fallback=None if fallback is None else Axes.from_json(fallback),
             **{name: np.array(data[name], np.float64) for name in arrays},
         )
@@ -134,9 +149,23 @@ def make_axes(names: tuple[str, ...], episodes: Sequence[Episode]) -> Axes:
     guessed = (flat - mean) / scale @ weights + offset
     left = ((guessed - places) ** 2).mean(0) / np.maximum(places.var(0), 1e-12)
     told = (float(1 - left[0]), float(1 - left[1]))
-    spread = _spread(np.concatenate([half[1] for half in halves]).std(0))
-    reading = (mean, scale, weights, offset, told, spread)
-    return Axes(plane, "coordinates", columns, *reading, fallback=_embedding(episodes))
+    both = np.concatenate([half[1] for half in halves])
+    goes = [
+        name in ANGLES and bool((np.abs(both[:, n]) < 3.2).all()) for n, name in enumerate(plane)
+    ]
+    return Axes(
+        names=plane,
+        kind="coordinates",
+        columns=columns,
+        mean=mean,
+        scale=scale,
+        weights=weights,
+        offset=offset,
+        told=told,
+        spread=_spread(both.std(0)),
+        round=(goes[0], goes[1]),
+        fallback=_embedding(episodes),
+    )
 
 
 def _embedding(episodes: Sequence[Episode]) -> Axes:

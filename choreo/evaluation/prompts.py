@@ -83,8 +83,7 @@ class Point:
                 "so that no skill can be scored by a place on this map. Give a frame of recorded "
                 "experience or a reward"
             )
-        gaps = (places - np.array([self.x, self.y])) / self.axes.spread
-        return Judged(-np.linalg.norm(gaps, axis=-1), near=True)
+        return Judged(-self.axes.gap(places, np.array([self.x, self.y])), near=True)
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,20 @@ def test_states_whose_coordinates_nothing_tells_lie_on_other_axes() -> None:
         assert shown.kind == "embedding" and places.shape == (50, 2)
 
 
+def test_angles_go_round() -> None:
+    points = np.column_stack([np.zeros(40), np.tile([3.1, -3.1], 20)])
+    episodes = [episode_of(0, k, points, observations=np.ones((40, 1))) for k in range(2)]
+    axes = make_axes(("height", "pitch"), episodes)
+    assert axes.round == (False, True)
+    assert abs(axes.centre(points)[1]) == pytest.approx(np.pi)
+    assert axes.gap(np.array([0, 3.1]), np.array([0, -3.1])) == pytest.approx(
+        (2 * np.pi - 6.2) / axes.spread[1]
+    )
+    assert make_axes(("height", "speed"), episodes).round == (False, False)
+    wide = [replace(e, coordinates=100 * e.coordinates) for e in episodes]  # degrees
+    assert make_axes(("height", "pitch"), wide).round == (False, False)
+
+
 def test_names_of_a_plane_and_points_of_a_path() -> None:
     assert plane_of(("height", "pitch", "speed")) == ("height", "pitch")
     assert plane_of(("z", "y", "x")) == ("x", "y")
