@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from choreo.evaluation.coverage import IMAGE_ROWS, make_projection
+from choreo.evaluation.coverage import IMAGE_ROWS
 from choreo.evaluation.episode import Episode, thumbnails
 
 Kind = Literal["coordinates", "embedding"]
 TOLD = 0.9  # share of a coordinate's variance from which on an observation tells it [ours]
 ANGLES = ("angle", "elbow", "pitch", "shoulder")  # coordinates that go round, in radians
+FLOOR = 0.02  # of the largest deviation; smaller ones count as that large [ours]
 TURN = 3.2  # radians; what goes further is no angle in (-pi, pi]
 RIDGE = 1e-6  # share of the data's variance that keeps the linear map small [ours]
 
@@ -169,18 +170,26 @@ def make_axes(names: tuple[str, ...], episodes: Sequence[Episode]) -> Axes:
 
 
 def _embedding(episodes: Sequence[Episode]) -> Axes:
-    found = make_projection((), episodes)
-    assert found.mean is not None and found.scale is not None and found.components is not None
-    weights = np.zeros((len(found.mean), 2))
-    kept = found.components[:, :2]
-    signs = np.sign(kept[np.abs(kept).argmax(0), np.arange(kept.shape[1])])
-    weights[:, : kept.shape[1]] = kept * signs
     flat = np.concatenate([e.flat_observations()[:: _stride(episodes)] for e in episodes])
-    spread = ((flat - found.mean) / found.scale @ weights).std(0)
-    names = ("component 1", "component 2")
-    offset, told = np.zeros(2), (1.0, 1.0)
-    mean, scale = found.mean.astype(np.float64), found.scale.astype(np.float64)
+    mean, scale = flat.mean(0, np.float64), _scale(flat, episodes[0].vectors().shape[1])
+    found = np.linalg.svd((flat - mean) / scale, full_matrices=False)[2][:2].T
+    weights = np.zeros((len(mean), 2))
+    signs = np.sign(found[np.abs(found).argmax(0), np.arange(found.shape[1])])
+    weights[:, : found.shape[1]] = found * signs
+    spread = ((flat - mean) / scale @ weights).std(0)
+    names, offset, told = ("component 1", "component 2"), np.zeros(2), (1.0, 1.0)
     return Axes(names, "embedding", None, mean, scale, weights, offset, told, _spread(spread))
+
+
+def _scale(flat: np.ndarray, vectors: int) -> np.ndarray:
+    """Deviations (D,) of flat observations, of which the first are vectors and the others greys.
+
+    What hardly varies counts little, or a decoder's error in it would outweigh everything.
+    """
+    scale = flat.std(0, np.float64)
+    for part in (slice(0, vectors), slice(vectors, None)):
+        scale[part] = np.maximum(scale[part], FLOOR * scale[part].max(initial=0.0))
+    return np.where(scale > 1e-8, scale, 1.0)
 
 
 def _rows(episodes: Sequence[Episode], columns: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -89,6 +89,13 @@ def test_a_map_without_coordinates_has_directions_of_one_sign() -> None:
     np.testing.assert_allclose(make_axes((), turned).weights, axes.weights, atol=1e-9)
 
 
+def test_what_hardly_varies_counts_little() -> None:
+    seen = np.random.default_rng(0).normal(size=(50, 3)) * [1, 1, 1e-6]
+    axes = make_axes((), [episode_of(0, observations=seen)])
+    off = {"observation": np.array([[0, 0, 1e-3]], np.float32)}  # a decoder's small error
+    assert np.abs(axes.place(off, None)[1]).max() < 0.5
+
+
 def test_an_observation_is_flattened_as_its_episode_is() -> None:
     vector = make_pictured(1, vectors=True)
     own = make_agent(vector.spec)
