@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from choreo.agent import Agent
+from choreo.data.claim import claimed
 from choreo.errors import UsageError
 from choreo.export import act, parity, run
 from choreo.export.contract import Source, contract
@@ -109,20 +110,24 @@ def _tried(recorded: Recorded, settings: Settings) -> dict[str, Any]:
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A folder beside it to write into, which gets its name at the end, or goes with an error."""
-    temporary = folder.absolute().with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        with writing(folder):
-            temporary.mkdir(parents=True)
-            yield temporary
-            for path in (*temporary.rglob("*"), temporary):
-                sync(path)
-            if folder.exists():
-                raise UsageError(f"{folder} has come to be there meanwhile. Give a new folder.")
-            temporary.rename(folder.absolute())
-            sync(folder.absolute().parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """A folder beside it to write into, which gets its name at the end, or goes with an error.
+
+    What a killed process has left there goes first.
+    """
+    temporary = folder.absolute().with_name(f".{folder.name}.partial")
+    with claimed(temporary):
+        try:
+            with writing(folder):
+                for left in temporary.iterdir():
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                yield temporary
+                for path in (*temporary.rglob("*"), temporary):
+                    sync(path)
+                check_new(folder)
+                temporary.rename(folder.absolute())
+                sync(folder.absolute().parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_extras(folder: Path, extras: Extras, to: To) -> None:

@@ -53,7 +53,9 @@ def write_graph(step: PolicyStep, path: Path, to: To, opset: int) -> None:
     with torch.no_grad(), native.plain(), _quiet():
         program = trace(step)
         if to == "torch":
-            torch.export.save(program, path)
+            held = io.BytesIO()  # its own writer ends the process where a disk is full
+            torch.export.save(program, held)
+            path.write_bytes(held.getvalue())
             return
         made = torch.onnx.export(
             program,

@@ -32,17 +32,18 @@ def replay(policy: Any, parity: dict[str, np.ndarray]) -> dict[str, Any]:
         same = ~other.any(1)
         ties += [[step, int(row)] for row in np.flatnonzero(~same)]
         gaps = np.abs(found["action"] - wanted["action"])[same] / half
-        worst["action"] = max(worst["action"], float(gaps.max(initial=0.0)))
-        gap = np.abs(found["next_deter"] - wanted["deter"]).max()
-        worst["deter"] = max(worst["deter"], float(gap))
+        worst["action"] = float(np.maximum(worst["action"], gaps.max(initial=0.0)))
+        gaps = np.abs(found["next_deter"] - wanted["deter"])
+        worst["deter"] = float(np.maximum(worst["deter"], gaps.max()))
         classes = np.arange(found["next_stoch"].shape[-1])
         likeliest = wanted["chosen"][:, : found["next_stoch"].shape[1], None] == classes
         policy.state["stoch"][~same] = likeliest[~same]
         policy.state["previous_action"][~same] = wanted["action"][~same]
     for name, value in worst.items():
         if not value <= TOLERANCE:
-            raise ValueError(f"{name} differs by up to {value:.2g}; at most {TOLERANCE} is allowed")
-    return {"steps": parity["margin"].shape[:2], "largest_difference": worst, "near_ties": ties}
+            raise ValueError(f"{name} differs by up to {value:.2g}; allowed is {TOLERANCE}")
+    steps = list(parity["margin"].shape[:2])
+    return {"steps": steps, "largest_difference": worst, "near_ties": ties}
 
 
 if __name__ == "__main__":
