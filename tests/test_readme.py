@@ -81,6 +81,20 @@ def test_the_control_loop_of_the_page_on_acting_runs(
     assert seen.shape == agent.spec.observations["observation"].shape
 
 
+def test_the_control_loop_of_the_page_on_exports_runs(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (loop,) = _blocks(ROOT / "docs" / "export.md", "python")
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "act", raising=False)
+    assert main(["export", RUN, "out", "--no-pictures"]) == 0
+    names: dict[str, Any] = {}
+    exec(compile(loop, "export.md", "exec"), names)
+    assert "0.08 s per action" in capsys.readouterr().out
+    assert names["action"].shape == (1, 2) and names["skill"] == 1
+
+
 def test_an_own_environment_of_six_lines_fits_and_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,6 @@
 """Agents: all networks of one, how it acts, and how it is saved and loaded."""
 
-from choreo.agent.acting import Memory, PolicyName, Session
+from choreo.agent.acting import Memory, PolicyName, Posterior, Session
 from choreo.agent.agent import (
     Agent,
     AgentConfig,
@@ -22,6 +22,7 @@ __all__ = [
     "Noise",
     "Parts",
     "PolicyName",
+    "Posterior",
     "RowStreams",
     "Session",
     "Start",

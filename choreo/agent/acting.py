@@ -21,6 +21,10 @@ PolicyName = Literal["explore", "skill", "task", "random"]
 """Who acts: the explorer, one skill, what was fine-tuned on a task, or uniformly random actions."""
 
 
+Posterior = Literal["sample", "mode"]
+"""What of the posterior an agent goes on with: a sample, as in training, or its likeliest state."""
+
+
 @dataclass(frozen=True)
 class Memory:
     """What an agent carries from step to step: model state and last action, N rows each.
@@ -42,6 +46,7 @@ class Call:
     with_skill: bool
     sample: bool
     own_noise: bool = False
+    posterior: "Posterior" = "sample"
 
 
 class Steps:
@@ -63,6 +68,7 @@ class Steps:
         """
         chance = self.generator, Noise.of(flags)
         state = self.agent.observe(memory, observation, flags["is_first"], *chance)
+        state = state.mode() if call.posterior == "mode" else state
         skill = flags.get("skill")
         chosen = self.agent.choose(state, call.policy, skill, call.sample, *chance)
         action = self.agent.decide(state, call.policy, chosen, call.sample, *chance)
@@ -195,7 +201,7 @@ class Session:
         From the first call on every row has one, whose default seed is the row's number.
         """
         if self.row_streams is None:
-            self.row_streams = RowStreams(self.agent, self.num)
+            self.row_streams = RowStreams.of(self.agent, self.num)
         self.row_streams.begin(row, seed)
 
     def hold(self, skill: int | np.ndarray, steps: int) -> None:
@@ -263,7 +269,8 @@ class Session:
         if chosen not in get_args(PolicyName):
             raise UsageError(f"policy {chosen!r} is not one of {', '.join(get_args(PolicyName))}")
         flags = self._flags(skill, self._is_first if is_first is None else np.asarray(is_first))
-        call = Call(chosen, skill is not None, sample, self.row_streams is not None)
+        own_noise = self.row_streams is not None
+        call = Call(chosen, skill is not None, sample, own_noise, self.agent.posterior)
         memory = self._taker().take(self.memory, call, tensors, flags)
         result = memory.action.cpu().numpy()
         if not np.isfinite(result).all():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from choreo.adaptation import AdaptationConfig, MetaController
-from choreo.agent.acting import Memory, PolicyName, Session
+from choreo.agent.acting import Memory, PolicyName, Posterior, Session
 from choreo.agent.noise import Noise
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import CheckpointError, ChoreoError, UsageError
@@ -30,6 +30,7 @@ __all__ = [
     "Memory",
     "Parts",
     "PolicyName",
+    "Posterior",
     "Session",
     "Start",
     "adapt",
@@ -96,6 +97,7 @@ class Agent(nn.Module):
         super().__init__()
         self.spec, self.config, self.parts = spec, config, parts
         self.captures: bool | None = None  # whether sessions act by CUDA graphs; None: on CUDA
+        self.posterior: Posterior = "sample"  # what sessions go on with
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(spec, config, parts)

@@ -43,11 +43,17 @@ class RowStreams:
     As many numbers are drawn in every step, whatever the policy needs of them.
     """
 
-    def __init__(self, agent: "Agent", num: int) -> None:
-        self._device = agent.device
-        self._variables = agent.world_model.rssm.variables
-        self._actions = agent.spec.action_size
+    def __init__(
+        self, num: int, variables: int, actions: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self._device, self._variables, self._actions = device, variables, actions
         self._streams = [np.random.default_rng(row) for row in range(num)]
+
+    @staticmethod
+    def of(agent: "Agent", num: int) -> "RowStreams":
+        """Streams of `num` rows in which this agent acts."""
+        rssm = agent.world_model.rssm
+        return RowStreams(num, rssm.variables, agent.spec.action_size, agent.device)
 
     def begin(self, row: int, seed: int) -> None:
         """Start a row's stream anew."""

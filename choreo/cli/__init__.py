@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("measure", "returns of a skill, all skills, the meta-controller, or chance"),
     "skills": ("measure", "report on what the skills of a run are: report.html, skills.json"),
     "play": ("play", "play a choreography of skills: a film, a table, or what the model imagines"),
+    "export": ("export", "a policy as a folder that runs with numpy and onnxruntime alone"),
     "sweep": ("sweep", "many runs from one spec: pre-train, fine-tune, evaluate, over seeds"),
     "report": ("report", "many runs on one page: tables, intervals, curves, what is missing"),
     "zeroshot": ("zeroshot", "fraction of goals that skills find without adaptation"),

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from choreo.agent import Agent, PolicyName, load, load_state
+from choreo.agent import Agent, PolicyName, Posterior, load, load_state
 from choreo.config_form import options_of
 from choreo.data import first_episodes, open_dataset
 from choreo.data.card import CARD
@@ -24,6 +24,8 @@ from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError
 from choreo.evaluation.choices import Choices
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
+from choreo.evaluation.rollouts import Actor
+from choreo.export import Exported, is_exported
 from choreo.record import RunFolder
 from choreo.record.progress import Stages
 from choreo.replay import Replay
@@ -79,7 +81,13 @@ class MeasureOptions:
         set_threads(self.threads or (0 if agent.spec.images else 1))
         return agent
 
-    def vector(self, agent: Agent, num: int) -> VectorEnv:
+    def actor(self) -> Actor:
+        """The agent, or what was exported of one."""
+        if is_exported(self.run):
+            return Exported(self.run, self.threads)
+        return self.agent()
+
+    def vector(self, agent: Actor, num: int) -> VectorEnv:
         """`num` environments that fit the agent."""
         return fitting_vector(agent, self.env, num, self.run, self.time_limit, self.trust)
 
@@ -97,6 +105,9 @@ class EvaluateOptions(MeasureOptions):
     """Episodes, of every skill where all are evaluated."""
     sample: bool = False
     """Sample from policies instead of taking their mean."""
+    posterior: Posterior = "sample"
+    """What of the model's belief the agent goes on with: a sample, as in training, or its likeliest
+    state, as an export does. An exported folder has this in it."""
     video: Path | None = None
     """Write a video (mp4) of one more episode, from the first start."""
 
@@ -120,7 +131,9 @@ def evaluate(arguments: list[str]) -> None:
     """`choreo evaluate RUN`."""
     options = tyro.cli(EvaluateOptions, args=arguments, prog="choreo evaluate")
     _check_video(options.video)
-    agent = options.agent()
+    agent = options.actor()
+    if isinstance(agent, Agent):
+        agent.posterior = options.posterior
     policy, skills = _who(options, agent)
     _check_episodes(options.episodes)
     count = options.episodes * (len(skills) if skills else 1)
@@ -208,10 +221,13 @@ def printed_table(source: PageTable, title: str | None = None) -> Table:
     return table
 
 
-def _of_what(options: EvaluateOptions, agent: Agent) -> dict[str, Any]:
+def _of_what(options: EvaluateOptions, agent: Actor) -> dict[str, Any]:
     """What an evaluation is of: the same for the same agent and episodes, so without times."""
-    about = provenance_of(options.run, agent).to_json()
     env, _ = environment_of(agent, options.env, options.run, options.trust)
+    if isinstance(agent, Exported):
+        told = {name: agent.contract["checkpoint"][name] for name in ("run", "checkpoint")}
+        return {"env": env, "seed": options.seed, "about": {**told, "environment": agent.spec.id}}
+    about = provenance_of(options.run, agent).to_json()
     names = ("run", "checkpoint", "environment", "counted", "count", "updates", "seed")
     return {"env": env, "seed": options.seed, "about": {name: about[name] for name in names}}
 
@@ -232,7 +248,7 @@ def _check_episodes(episodes: int) -> None:
 
 
 def environment_of(
-    agent: Agent, env: str | None, run: Path, trust: bool = False
+    agent: Actor, env: str | None, run: Path, trust: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """Environment id and options: those of the run, unless another environment is named.
 
@@ -242,7 +258,9 @@ def environment_of(
     """
     folder = run_folder_of(run)
     options = agent.spec.make_options()
-    if (folder / "config.json").exists():
+    if isinstance(agent, Exported):
+        options["time_limit"] = agent.contract["environment"]["time_limit"]
+    elif (folder / "config.json").exists():
         options["time_limit"] = options_of(RunFolder(folder))["training"].get("time_limit")
     if env is None and knows_no_environment(agent):
         raise UsageError(
@@ -259,13 +277,13 @@ def environment_of(
     return env or name, options
 
 
-def knows_no_environment(agent: Agent) -> bool:
+def knows_no_environment(agent: Actor) -> bool:
     """Whether the agent comes from recorded data alone."""
     return agent.spec.id.startswith("data:")
 
 
 def fitting_vector(
-    agent: Agent,
+    agent: Actor,
     env: str | None,
     num: int,
     run: Path,
@@ -301,7 +319,7 @@ def replay_of(run: Path) -> Replay | None:
     return Replay.open(folder / "replay", state["replay"])
 
 
-def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] | None]:
+def _who(options: EvaluateOptions, agent: Actor) -> tuple[PolicyName, list[int] | None]:
     if options.skill is not None:
         if options.policy not in (None, "skill"):
             raise UsageError(
@@ -320,7 +338,7 @@ def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] 
 
 
 def _film(
-    options: EvaluateOptions, agent: Agent, policy: PolicyName, skills: list[int] | None
+    options: EvaluateOptions, agent: Actor, policy: PolicyName, skills: list[int] | None
 ) -> None:
     assert options.video is not None
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,20 @@ def hit_matrix(episodes: Sequence[Episode], skills: int, skipped: int = SKIPPED)
     for episode in episodes:
         counts[episode.skill] += np.bincount(episode.codes[skipped + 1 :], minlength=skills)
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+
+
+def hold_steps(episodes: Sequence[Episode], skills: int) -> list[float | None]:
+    """How long each skill holds: its longest run of observations at its own code, (K,).
+
+    Counted in agent steps, the mean over a skill's episodes; None for a skill without any.
+    """
+    runs: list[list[int]] = [[] for _ in range(skills)]
+    for episode in episodes:
+        if episode.skill is not None:
+            at_home = groupby(episode.codes == episode.skill)
+            longest = max((len(list(run)) for home, run in at_home if home), default=0)
+            runs[episode.skill].append(longest)
+    return [float(np.mean(own)) if own else None for own in runs]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from choreo.agent import Agent, PolicyName
 from choreo.envs import VectorEnv
 from choreo.evaluation.choices import Choices, measure_choices
-from choreo.evaluation.rollouts import Episode, run_episodes
+from choreo.evaluation.rollouts import Actor, Episode, run_episodes
 from choreo.evaluation.scores import Interval, mean_interval
 from choreo.record import derive_seed
 
@@ -99,7 +99,7 @@ class Evaluation:
 
 
 def evaluate(
-    agent: Agent,
+    agent: Actor,
     vector: VectorEnv,
     policy: PolicyName,
     episodes: int,

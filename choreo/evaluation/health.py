@@ -10,7 +10,15 @@ from choreo.envs import VectorEnv
 from choreo.envs.spaces import Obs
 from choreo.errors import UsageError
 from choreo.evaluation.choices import Choices, measure_choices
-from choreo.evaluation.codes import SKIPPED, CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
+from choreo.evaluation.codes import (
+    SKIPPED,
+    CodeUse,
+    hit_matrix,
+    hit_rate,
+    hold_steps,
+    replay_use,
+    rollout_use,
+)
 from choreo.evaluation.conditions import play_conditions, usual_steps
 from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.coverage import Coverage, Projection, make_projection, measure_coverage
@@ -111,6 +119,7 @@ class SkillReport:
         return {
             "coverage": self._coverage(),
             "hit_rate": self._hit_rate(),
+            "hold": self._hold(),
             "predictability": self._predictability(),
             "codebook": self._codebook(),
             "model_error": self._model_error(),
@@ -133,6 +142,15 @@ class SkillReport:
         per_skill = {name: np.diag(matrix).tolist() for name, matrix in self.hits.items()}
         counted = {"chance": self.chance, "skipped_steps": SKIPPED}
         return {**self.hit_rate, **counted, "per_skill": per_skill}
+
+    def _hold(self) -> dict[str, Any]:
+        """Steps in a row at the skill's own code, with their means."""
+        of = {
+            name: hold_steps(group, self.settings.skills) for name, group in self.episodes.items()
+        }
+        known = {name: [one for one in of[name] if one is not None] for name in of}
+        means = {name: float(np.mean(known[name])) if known[name] else None for name in of}
+        return {**means, "counted": "steps", "per_skill": of}
 
     def _predictability(self) -> dict[str, Any]:
         accuracy = {name: value.accuracy for name, value in self.predictability.items()}

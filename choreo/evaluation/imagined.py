@@ -156,7 +156,7 @@ class _Game:
         self.waiting = iter(range(episodes))
         self.rows: list[int | None] = [None] * vector.num  # the episode that each row plays
         self.seeds = np.zeros(vector.num, np.int64)
-        self.streams = RowStreams(agent, vector.num)
+        self.streams = RowStreams.of(agent, vector.num)
 
     def play(self) -> list[Chosen]:
         num, agent = self.vector.num, self.agent

@@ -7,20 +7,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from choreo.agent import Agent, PolicyName
+from choreo.agent import Agent, PolicyName, Session
 from choreo.envs import StepBatch, VectorEnv
 from choreo.errors import UsageError
 from choreo.evaluation.episode import Episode, KeepImages, thumbnails
+from choreo.export import Exported
 from choreo.record import derive_seed, episode_seed
 
 FRAME_SIZE = (128, 128)  # height and width in pixels [ours]
+
+Actor = Agent | Exported
+"""Who plays: an agent, or what was exported of one, which has no codebook to name states with."""
 
 Skills = Sequence[int] | Sequence[Sequence[int]]
 """A skill number for each episode, or several, played one after the other."""
 
 
 def run_episodes(
-    agent: Agent,
+    agent: Actor,
     vector: VectorEnv,
     policy: PolicyName,
     episodes: int,
@@ -46,7 +50,7 @@ def run_episodes(
     are computed for all rows together.
 
     Args:
-        agent: who acts, and whose codebook names the states it passes.
+        agent: who acts, and whose codebook, if it has one, names the states it passes.
         vector: environments that fit the agent; they are reset.
         policy: "skill" needs `skills`; with "random" the skills are merely noted down.
         episodes: how many to play.
@@ -146,7 +150,7 @@ class _Player:
 
     def __init__(
         self,
-        agent: Agent,
+        agent: Actor,
         vector: VectorEnv,
         policy: PolicyName,
         plans: list[_Plan],
@@ -155,7 +159,7 @@ class _Player:
         steps: int | None,
         skill_steps: int | None,
     ) -> None:
-        self.agent, self.vector, self.sample = agent, vector, sample
+        self.vector, self.sample, self.codebook = vector, sample, agent.skills
         self.policy: PolicyName = policy
         self.seed, self.steps, self.skill_steps = seed, steps, skill_steps
         self.session = agent.session(vector.num)
@@ -163,8 +167,9 @@ class _Player:
         self.rows: list[_Recording | None] = [None] * vector.num
         self.seeds = np.zeros(vector.num, np.int64)
         self.done: dict[int, Episode] = {}
-        with torch.no_grad():
-            self.decoded = agent.skills.decoded_codes()  # (K, D)
+        if agent.skills is not None:
+            with torch.no_grad():
+                self.decoded = agent.skills.decoded_codes()  # (K, D)
 
     def play(self) -> list[Episode]:
         reset, taken = np.ones(self.vector.num, bool), 0
@@ -211,17 +216,20 @@ class _Player:
 
     @torch.no_grad()
     def _judge(self) -> None:
-        """Write down the nearest codes, and how far the commanded ones are."""
+        """Write down the choices, the nearest codes, and how far the commanded ones are."""
+        for row, recording in enumerate(self.rows):
+            if recording is not None and self.session.choice is not None:
+                recording.choices.append(int(self.session.choice[row]))
+        if self.codebook is None or not isinstance(self.session, Session):
+            return
         deter = self.session.deter
-        codes = self.agent.skills.nearest_code(deter).cpu().numpy()
+        codes = self.codebook.nearest_code(deter).cpu().numpy()
         commanded = [self._skill(recording) for recording in self.rows]
         aims = self.decoded[commanded] if self.towards is None else self.towards
         gaps = torch.linalg.vector_norm(aims - deter, dim=-1).tolist()
         for row, recording in enumerate(self.rows):
             if recording is not None:
                 recording.codes.append(int(codes[row]))
-                if self.session.choice is not None:
-                    recording.choices.append(int(self.session.choice[row]))
                 recording.distances += gaps[row : row + 1] if recording.plan.skills else []
 
     def _note(self, step: StepBatch) -> None:
@@ -301,7 +309,7 @@ def _plans(
 
 
 def _check(
-    agent: Agent,
+    agent: Actor,
     vector: VectorEnv,
     policy: PolicyName,
     episodes: int,
@@ -323,7 +331,7 @@ def _check(
         _check_skills(agent, skills, episodes)
 
 
-def _check_skills(agent: Agent, skills: Skills, episodes: int) -> None:
+def _check_skills(agent: Actor, skills: Skills, episodes: int) -> None:
     if len(skills) != episodes:
         raise UsageError(f"{len(skills)} skills were given for {episodes} episodes; give as many")
     numbers = np.concatenate([np.atleast_1d(skill) for skill in skills])

@@ -83,7 +83,7 @@ _plain = False
 def few_rows(x: Tensor, weight: Tensor) -> bool:
     """Whether `layer`, `sparse_layer` and `mlp` are for this product: few rows, no gradient."""
     inputs = weight.shape[1]
-    if torch.is_grad_enabled() or x.shape[-1] != inputs or x.numel() > FEW_ROWS * inputs:
+    if _plain or torch.is_grad_enabled() or x.shape[-1] != inputs or x.numel() > FEW_ROWS * inputs:
         return False
     return weight.is_contiguous() and usable(x, weight)
 

@@ -50,6 +50,7 @@ class Provenance:
     frozen: bool = False
     saved: str | None = None
     written: str | None = None
+    weights_sha256: str | None = None
     version: str | None = None
 
     @property
@@ -128,6 +129,7 @@ def provenance_of(run: Path, agent: Agent, now: datetime | None = None) -> Prove
         frozen=config.get("freeze_skills", False),
         saved=_time(datetime.fromtimestamp((found / checkpoint.STATE).stat().st_mtime, UTC)),
         written=_time(now or datetime.now(UTC)),
+        weights_sha256=checkpoint.identity(found),
         version=(content.get("versions") or {}).get("choreo"),
     )
 

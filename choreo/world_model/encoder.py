@@ -111,6 +111,9 @@ class ImageEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Embed images, uint8 or scaled."""
         images = image.flatten(0, -4)
+        if torch.compiler.is_exporting():  # of any number of images, so in one way for all
+            embedded = _embed(images, [*self.convolutions.parameters()])
+            return embedded.unflatten(0, image.shape[:-3])
         if len(images) <= FEW_IMAGES and not (image.is_cuda or torch.is_grad_enabled()):
             embedded = self._few(scale_image(images)).flatten(1)
             return embedded.unflatten(0, image.shape[:-3])

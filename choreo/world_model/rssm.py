@@ -33,6 +33,12 @@ class State:
         """Features [s, h], (..., V * C + D)."""
         return torch.cat([self.stoch.flatten(-2), self.deter], -1)
 
+    def mode(self) -> "State":
+        """The same state with the likeliest class of every variable in place of a sample."""
+        likeliest = self.logit.argmax(-1, keepdim=True)
+        stoch = torch.zeros_like(self.logit).scatter_(-1, likeliest, 1.0)
+        return State(self.deter, stoch.add_(self.logit, alpha=0), self.logit)  # NaN goes on
+
     def detach(self) -> "State":
         """The same state without gradient."""
         return State(self.deter.detach(), self.stoch.detach(), self.logit.detach())

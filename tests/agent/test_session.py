@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_agents import CONFIG, SPEC, toy_agent
 
-from choreo.agent import Agent
+from choreo.agent import Agent, Posterior
 from choreo.envs import ArraySpec
 from choreo.errors import ChoreoError, EnvironmentMismatch, NotFinite, UsageError
 
@@ -48,6 +48,19 @@ def test_single_rows_begin_anew() -> None:
     assert session._is_first.tolist() == [False, True, False]
     with pytest.raises(UsageError, match="no row 3; this session has 3"):
         session.reset(rows=3)
+
+
+@pytest.mark.parametrize("posterior", ["sample", "mode"])
+def test_only_a_sampled_posterior_depends_on_chance(posterior: Posterior) -> None:
+    agent = toy_agent("adaptation")
+    agent.posterior = posterior
+    one, other = agent.session(seed=1), agent.session(seed=2)
+    same = [np.array_equal(one.act(seen(k)), other.act(seen(k))) for k in range(8)]
+    assert all(same) is (posterior == "mode")
+    state = one.memory.state
+    likeliest = torch.equal(state.stoch.argmax(-1), state.logit.argmax(-1))
+    assert likeliest or posterior == "sample"
+    assert state.stoch.sum() == 3  # one class of each variable
 
 
 def test_a_skill_is_held_and_then_the_policy_goes_on() -> None:

@@ -16,7 +16,14 @@ from toy_episodes import (
 
 from choreo.envs import EnvSpec
 from choreo.evaluation import codes
-from choreo.evaluation.codes import CodeUse, hit_matrix, hit_rate, replay_use, rollout_use
+from choreo.evaluation.codes import (
+    CodeUse,
+    hit_matrix,
+    hit_rate,
+    hold_steps,
+    replay_use,
+    rollout_use,
+)
 from choreo.replay import Replay
 from choreo.world_model import Batch
 
@@ -35,6 +42,13 @@ def test_short_episodes_have_no_hit_rate() -> None:
 def test_fifty_steps_are_skipped_by_default() -> None:
     reached = [0] * 51 + [3] * 10
     assert hit_rate([episode_of(3, codes=reached)]) == 1
+
+
+def test_a_skill_holds_for_its_longest_run_at_its_own_code() -> None:
+    long = episode_of(1, codes=[1, 0, 1, 1, 1, 0, 1])
+    short = episode_of(1, codes=[0, 1, 1, 0])
+    never = episode_of(0, codes=[2, 2, 2])
+    assert hold_steps([long, short, never], skills=3) == [0.0, 2.5, None]
 
 
 def test_hit_matrix() -> None:
