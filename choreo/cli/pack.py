@@ -71,7 +71,8 @@ def _packed(options: PackOptions, folder: Path) -> Path:
             return _on_data(options, agent, place, about)
         return _in_environment(options, agent, place, about)
 
-    return pack_run(options.run, folder, agent, measure, options.license, address)
+    given = options.license, address, options.time_limit
+    return pack_run(options.run, folder, agent, measure, *given)
 
 
 def _in_environment(options: PackOptions, agent: Agent, folder: Path, about: Provenance) -> Health:

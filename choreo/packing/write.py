@@ -33,6 +33,7 @@ def pack_run(
     measure: Measure,
     license: str = "mit",
     address: str | None = None,
+    time_limit: int | None = None,
 ) -> Path:
     """Write the agent of a run, checkpoint, snapshot or pack as a pack into a new folder.
 
@@ -43,6 +44,7 @@ def pack_run(
         measure: see `Measure`.
         license: identifier of the licence of the weights, as hubs know them.
         address: what the card calls it; None is the name of the folder.
+        time_limit: agent steps of an episode for whoever opens it; None is that of the run.
 
     Raises:
         UsageError: something is there already.
@@ -58,7 +60,7 @@ def pack_run(
             partial.mkdir()
         about = _without_folders(provenance_of(run, agent))
         _write_agent(partial, agent, about)
-        versions = _write_options(run, partial)
+        versions = _write_options(run, partial, time_limit)
         health = measure(partial, about)
         filmed = (partial / pack.FILM).exists()
         warnings = _warnings(run_folder_of(run))
@@ -100,12 +102,14 @@ def _write_agent(folder: Path, agent: Agent, about: Provenance) -> None:
         made.rmdir()
 
 
-def _write_options(run: Path, folder: Path) -> Mapping[str, str]:
+def _write_options(run: Path, folder: Path, time_limit: int | None) -> Mapping[str, str]:
     """The options of the run without paths and what is of its machine; returns the versions."""
     found = RunFolder(run_folder_of(run))
     if not found.config_path.exists():  # of an agent that was saved outside of a run
         return {}
     options, versions = public_options(options_of(found)), found.content().get("versions") or {}
+    if time_limit is not None and options["command"] != "offline":
+        options["training"] = options["training"] | {"time_limit": time_limit}
     content = {"format": FORMAT, "config": options, "versions": versions}
     write_whole(folder / pack.OPTIONS, json.dumps(content, indent=1) + "\n")
     return versions
