@@ -25,7 +25,7 @@ from choreo.report.verdicts import codebook_verdict, findings, headline_table, m
 class PackOptions(MeasureOptions):
     """Make a pack of an agent: what acts, a card, the skill report, a film, hashes of all."""
 
-    out: Annotated[Path | None, tyro.conf.Positional] = None
+    out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")] = None
     """Folder of the pack, which must not be there yet. Not needed to push a pack."""
     episodes: int = 4
     """Episodes of every skill in the report."""
@@ -50,14 +50,13 @@ def pack(arguments: list[str]) -> None:
     folder = options.run if options.out is None else _packed(options, options.out)
     if options.out is None and (options.push is None or not packs.is_pack(folder)):
         raise UsageError(f"name the folder of the pack: choreo pack {options.run} OUT")
-    listed = packs.check(folder)["files"]
+    sizes = {name: file["bytes"] for name, file in packs.check(folder)["files"].items()}
+    if not options.json:  # before anything can go wrong with a hub
+        print(f"{folder}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB", flush=True)
     address = None if options.push is None else push(folder, options.push, options.private)
-    sizes = {name: file["bytes"] for name, file in listed.items()}
     if options.json:
         print(json.dumps({"folder": str(folder), "files": sizes, "address": address}))
-        return
-    print(f"{folder}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB")
-    if address is not None:
+    elif address is not None:
         print(address)
 
 

@@ -33,6 +33,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with running() as (hub, address):
         monkeypatch.setenv("HF_ENDPOINT", address)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # no code is trusted yet
         monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 34)
         monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
