@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -33,8 +33,6 @@ __all__ = [
     "Parts",
     "PolicyName",
     "Session",
-    "Start",
-    "adapt",
     "find_checkpoint",
     "load",
     "load_agent_tensors",
@@ -45,11 +43,6 @@ __all__ = [
 Parts = Literal["pretraining", "offline", "adaptation", "task"]
 """What an agent holds beside model and skills: an explorer, nothing, a meta-controller, or one
 policy for the task."""
-
-Start = Literal["skills", "explorer", "model", "scratch"]
-"""What fine-tuning begins with: skills under a meta-controller, the explorer's actor, a fresh
-policy on the pre-trained model, or nothing pre-trained."""
-
 
 SAVED = {checkpoint.TENSORS, checkpoint.STATE}
 """The files of a saved agent."""
@@ -372,43 +365,3 @@ def load_agent_tensors(
         agent.load_state_dict(own, assign=assign)
     except RuntimeError as error:
         raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
-
-
-def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills") -> Agent:
-    """An agent for fine-tuning: world model, skill space and skill policy of a pre-trained one.
-
-    Reward head, critics and meta-controller begin anew (paper section 3.3); from "explorer" and
-    "model" there is one policy for the task instead, the explorer's or a fresh one. Model and
-    skill settings and all sizes come from the pre-trained agent, other imagination and adaptation
-    settings from `config`. Raises UsageError for "explorer" where none was trained.
-    """
-    old = agent.config
-    sized = replace(
-        config,
-        model=old.model,
-        skills=old.skills,
-        imagination=replace(
-            config.imagination, layers=old.imagination.layers, units=old.imagination.units
-        ),
-    )
-    parts: Parts = "adaptation" if start == "skills" else "task"
-    fresh = Agent(agent.spec, sized, parts, seed).to(agent.device)
-    for name in ("standardizer", "encoder", "rssm", "decoder"):
-        source = getattr(agent.world_model, name).state_dict()
-        getattr(fresh.world_model, name).load_state_dict(source)
-    fresh.skills.load_state_dict(agent.skills.state_dict())
-    fresh.skill_policy.actor.load_state_dict(agent.skill_policy.actor.state_dict())
-    if start == "explorer":
-        assert fresh.task_policy is not None
-        fresh.task_policy.actor.load_state_dict(_trained_explorer(agent).actor.state_dict())
-    return fresh
-
-
-def _trained_explorer(agent: Agent) -> ActorCritic:
-    if agent.explorer is not None and not agent._explores_by_chance():
-        return agent.explorer
-    why = "explored by random actions" if agent.explorer else f"comes from {agent.parts}"
-    raise UsageError(
-        f"there is no trained explorer to start from: this agent {why}. Give --start skills or "
-        "--start model, or a run of `choreo pretrain` with an exploration bonus"
-    )
