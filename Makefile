@@ -9,7 +9,7 @@ MADE_HERE := $(shell [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint format clean always
+.PHONY: help setup test demo pack lint format clean always
 
 help:  ## List what make can do
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' Makefile | expand -t 16
@@ -34,6 +34,13 @@ test: setup  ## Run the tests on two processes (within 10 minutes)
 
 demo: setup  ## Learn skills, show them, adapt them to a task (15 minutes at most)
 	$(BIN)/choreo demo
+
+# The new pack is whole before the old one goes; `choreo pack` leaves nothing half made.
+pack: setup  ## Put an agent into packs/: make pack RUN=runs/walker NAME=walker [OPTIONS='...']
+	@test -n "$(RUN)" && test -n "$(NAME)" || { \
+	  echo "error: make pack RUN=runs/walker NAME=walker" >&2; exit 2; }
+	rm -rf packs/.new && $(BIN)/choreo pack "$(RUN)" packs/.new/"$(NAME)" $(OPTIONS)
+	rm -rf packs/"$(NAME)" && mv packs/.new/"$(NAME)" packs/"$(NAME)" && rmdir packs/.new
 
 lint: setup  ## Check style, format and types
 	$(BIN)/ruff check .

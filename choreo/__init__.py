@@ -13,7 +13,7 @@ __all__ = ["__version__", "errors", "load"]
 
 
 def load(path: str | Path) -> "Agent":
-    """Load the agent, without optimisers, of a run folder or checkpoint; see `choreo.agent.load`.
+    """Load the agent, without optimisers, of a run, checkpoint or pack; see `choreo.agent.load`.
 
     Torch is imported on the first call and not with the package, so that `import choreo` is quick.
     """

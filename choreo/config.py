@@ -247,7 +247,7 @@ class FinetuneConfig(OnlineConfig):
     run_dir: Path = Path("runs/finetune")
     """Folder of the run. The same command again resumes it."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
-    """Pre-trained run or snapshot whose model and skills are taken. [paper]"""
+    """Pre-trained run, snapshot or pack whose model and skills are taken. [paper]"""
     start: Start | None = None
     """What begins: the pre-trained skills under a meta-controller; the explorer's actor, fine-tuned
     by itself; a fresh policy on the pre-trained model; or scratch, the architecture of skills with

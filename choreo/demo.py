@@ -22,6 +22,7 @@ from choreo.replay import Replay
 from choreo.report import rules
 from choreo.report.provenance import provenance_of
 from choreo.report.skill_report import skill_report
+from choreo.schema import Named, Real, problem, read_json
 from choreo.skills import SkillConfig
 from choreo.training import finetune, pretrain
 from choreo.viz.plots import learning_curves, read_curve
@@ -138,8 +139,17 @@ def _measure(config: DemoConfig, watch: Stopwatch) -> DemoResult:
 
 def _all_minutes(path: Path, watch: Stopwatch) -> dict[str, float]:
     """Minutes of every part, over this and earlier starts of the same demonstration."""
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = _minutes_before(path)
     return {name: before.get(name, 0.0) + s / 60 for name, s in watch.seconds.items()}
+
+
+def _minutes_before(path: Path) -> dict[str, float]:
+    """What earlier starts have noted; nothing where the file is none of theirs."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return {} if problem(found, Named(Real())) else found
 
 
 def _keep_minutes(path: Path, watch: Stopwatch) -> None:

@@ -9,21 +9,24 @@ from choreo.data.card import CARD, IMPORTED, read_card
 from choreo.data.finishing import verify
 from choreo.doctor import Finding
 from choreo.errors import ChoreoError, UsageError
-from choreo.record import RunFolder, checkpoint, is_claimed
+from choreo.record import RunFolder, checkpoint, is_claimed, pack
+from choreo.record.hub import local
 from choreo.replay import Replay
 
 AGAIN = "Copy it back from where it was whole."
 
 
 def examine_run(folder: Path) -> list[Finding]:
-    """What of a run, a checkpoint or an imported set is not what was written, each file by name.
+    """What of a run, a checkpoint, a pack or an imported set is not what was written, by name.
 
     Reads all of it and changes nothing.
 
     Raises:
         UsageError: the folder is none of them, or another process works on it.
     """
-    folder = Path(folder)
+    folder = local(folder)
+    if pack.is_pack(folder):
+        return list(_pack(folder))
     if (folder / checkpoint.STATE).exists():
         return [_guarded(folder.name, lambda: _checkpoint(folder))]
     if (folder / CARD).is_file():
@@ -31,8 +34,9 @@ def examine_run(folder: Path) -> list[Finding]:
     run = RunFolder(folder)
     if not run.config_path.exists():
         raise UsageError(
-            f"{folder} is no run, checkpoint or imported set: there is no {run.config_path.name}, "
-            f"{checkpoint.STATE} or {CARD} in it. Give the folder of one."
+            f"{folder} is no run, checkpoint, pack or imported set: there is no "
+            f"{run.config_path.name}, {checkpoint.STATE}, {pack.LISTING} or {CARD} in it. Give the "
+            "folder of one."
         )
     if is_claimed(folder):
         raise UsageError(f"{folder} is being worked on: wait until that ends, or stop it first.")
@@ -51,6 +55,19 @@ def _findings(run: RunFolder) -> Iterator[Finding]:
     yield _guarded("replay", lambda: _replay(run))
     yield from _data(run.path / "data", "data")
     yield from _recorded_elsewhere(run)
+
+
+def _pack(folder: Path) -> Iterator[Finding]:
+    """Every file of a pack."""
+    try:
+        content = pack.read(folder)
+    except ChoreoError as error:
+        yield Finding(pack.LISTING, str(error), False, pack.AGAIN)
+        return
+    yield Finding(pack.LISTING, f"lists {len(content['files'])} files", True)
+    for name, wrong in pack.compare(folder, content):
+        told = "is what was packed" if wrong is None else f"{folder / name}: {wrong}"
+        yield Finding(name, told, wrong is None, "" if wrong is None else pack.AGAIN)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from choreo.cli.demo import demo
-from choreo.demo import DemoConfig, corner
+from choreo.demo import DemoConfig, _all_minutes, corner
+from choreo.record.progress import Stopwatch
 
 LITTLE = (
     "--preset debug --skills 4 --frames 300 --random-frames 100 --explore-steps 6 "
@@ -29,3 +30,17 @@ def test_a_demonstration_ends_with_a_page(
     assert "point_mass_reach_top_right" in page and "200 frames" in page
     assert set(result["task"]) == {"fine-tuned skills", "from scratch", "random actions"}
     assert json.loads((tmp_path / "demo.json").read_text())["task"] == result["task"]
+
+
+@pytest.mark.parametrize(
+    ("note", "before"),
+    [('{"a": 2.0}', 2.0), ("[1]", 0.0), ("{", 0.0), ('{"a": "x"}', 0.0), (None, 0.0)],
+)
+def test_minutes_add_up_and_a_spoilt_note_counts_for_nothing(
+    tmp_path: Path, note: str | None, before: float
+) -> None:
+    watch = Stopwatch()
+    watch.seconds["a"] = 60.0
+    if note is not None:
+        (tmp_path / "minutes.json").write_text(note)
+    assert _all_minutes(tmp_path / "minutes.json", watch) == {"a": before + 1.0}

@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("bench",),
     ("sweep",),
     ("studio",),
+    ("packing",),
     ("training",),
     ("report",),
     ("evaluation",),

@@ -97,4 +97,4 @@ def test_a_folder_that_is_no_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", str(tmp_path)]) == 2
-    assert "is no run, checkpoint or imported set" in capsys.readouterr().err
+    assert "is no run, checkpoint, pack or imported set" in capsys.readouterr().err

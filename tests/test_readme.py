@@ -1,6 +1,7 @@
 """What the README and the docs show works: library code, commands, options and links."""
 
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -93,6 +94,16 @@ def test_the_control_loop_of_the_page_on_exports_runs(
     exec(compile(loop, "export.md", "exec"), names)
     assert "0.08 s per action" in capsys.readouterr().out
     assert names["action"].shape == (1, 2) and names["skill"] == 1
+
+
+def test_the_control_loop_of_several_robots_runs(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    loop = runpy.run_path(str(ROOT / "benchmarks" / "control_loop.py"))["main"]
+    found = loop(RUN, robots=3, hz=1000.0, periods=60)
+    assert 0 < found["p50"] <= found["p99"] <= found["max"]
+    assert found["refused"] == 1, "the sensor that failed"
 
 
 def test_an_own_environment_of_six_lines_fits_and_trains(

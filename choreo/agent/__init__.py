@@ -1,12 +1,11 @@
 """Agents: all networks of one, how it acts, and how it is saved and loaded."""
 
 from choreo.agent.acting import Memory, PolicyName, Posterior, Session
+from choreo.agent.adapting import Start, adapt
 from choreo.agent.agent import (
     Agent,
     AgentConfig,
     Parts,
-    Start,
-    adapt,
     find_checkpoint,
     load,
     load_agent_tensors,

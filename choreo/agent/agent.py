@@ -1,8 +1,9 @@
 """An agent: all its networks, how it acts, how it is saved and loaded. No optimiser lives here."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -18,8 +19,9 @@ from choreo.exploration import ExplorationConfig, make_intrinsic_reward
 from choreo.imagination import ActorCritic, ImaginationConfig
 from choreo.imagination.actor_critic import one_hot
 from choreo.nn import condition
-from choreo.record import checkpoint
-from choreo.schema import Named, problem
+from choreo.record import checkpoint, pack
+from choreo.record.hub import local
+from choreo.schema import Maybe, Named, problem
 from choreo.skills import SkillConfig, SkillSpace
 from choreo.world_model import ModelConfig, State, WorldModel
 from choreo.world_model.encoder import preprocess
@@ -32,8 +34,6 @@ __all__ = [
     "PolicyName",
     "Posterior",
     "Session",
-    "Start",
-    "adapt",
     "find_checkpoint",
     "load",
     "load_agent_tensors",
@@ -45,11 +45,6 @@ Parts = Literal["pretraining", "offline", "adaptation", "task"]
 """What an agent holds beside model and skills: an explorer, nothing, a meta-controller, or one
 policy for the task."""
 
-Start = Literal["skills", "explorer", "model", "scratch"]
-"""What fine-tuning begins with: skills under a meta-controller, the explorer's actor, a fresh
-policy on the pre-trained model, or nothing pre-trained."""
-
-
 SAVED = {checkpoint.TENSORS, checkpoint.STATE}
 """The files of a saved agent."""
 
@@ -59,7 +54,10 @@ DESCRIPTION = {
     "spec": dict,
     "config": Named(dict),
     "parts": get_args(Parts),
+    "inference": Maybe(bool),
 }
+LEARNS_ONLY = re.compile(r"(^|\.)(intrinsic|critic|slow_critic)\.")
+"""Names of tensors that no action depends on, and that fine-tuning begins anew."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +244,12 @@ class Agent(nn.Module):
             folder.parent, folder.name, tensors, description, keep=None, point=False
         )
 
+    def inference(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and description without what only learning needs, as packs hold them."""
+        named = {f"agent.{key}": value for key, value in self.state_dict().items()}
+        kept = {key: value for key, value in named.items() if not LEARNS_ONLY.search(key)}
+        return kept, self.description() | {"inference": True}
+
     def __repr__(self) -> str:
         counts = {
             name: sum(p.numel() for p in module.parameters())
@@ -266,10 +270,16 @@ def _present(part: Any, name: str, parts: str) -> Any:
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint folder that `path` means: itself, or the latest one of a run folder."""
-    path = Path(os.path.expanduser(path))  # noqa: PTH111 - leaves unknown users be
+    """The checkpoint folder that `path` means: itself, or the latest one of a run folder.
+
+    A pack is itself one; every byte of it is compared with its hashes first.
+    """
+    path = local(os.path.expanduser(path))  # noqa: PTH111 - leaves unknown users be
     if not path.is_dir():
-        raise CheckpointError(f"no such folder: {path}; give a run folder or a checkpoint")
+        raise CheckpointError(f"no such folder: {path}; give a run folder, a checkpoint or a pack")
+    if pack.is_pack(path):
+        pack.check(path)
+        return path
     if (path / "state.json").exists():
         return path
     for folder in (path / "checkpoints", path):
@@ -283,17 +293,25 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def load(path: str | Path, device: str = "cpu") -> Agent:
-    """Load an agent from a run folder or a checkpoint, without optimisers, ready to act.
+    """Load an agent from a run folder, a checkpoint or a pack, without optimisers, ready to act.
 
-    Raises CheckpointError where there is none, or one that is truncated or foreign.
+    `hf://OWNER/NAME@REVISION` is a pack on a hub. Raises CheckpointError where there is none, or
+    one that is truncated, changed or foreign.
     """
+    path = local(path)
     tensors, state = checkpoint.steady(lambda: find_checkpoint(path), checkpoint.load)
     if "agent" not in state:
         raise CheckpointError(f"{path} is not a checkpoint of an agent; it holds {list(state)}")
+    if _packed(state["agent"]) and not pack.is_pack(path):
+        raise CheckpointError(f"{path} is half a pack: {pack.LISTING} is missing. {pack.AGAIN}")
     try:
         return restore_agent(tensors, state["agent"]).to(device).eval()
     except ChoreoError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _packed(description: Any) -> bool:
+    return isinstance(description, Mapping) and bool(description.get("inference"))
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
@@ -310,16 +328,17 @@ def restore_agent(tensors: Mapping[str, Tensor], description: Mapping[str, Any])
     if wrong:
         raise CheckpointError(f"the checkpoint does not describe an agent: {wrong}")
     parts = cast(Parts, description["parts"])
+    fresh = bool(description.get("inference"))  # what is not there keeps its first values
     try:
         config = AgentConfig.from_json(description["config"])
         spec = EnvSpec.from_json(description["spec"])
         _check_sizes(description["config"])
         with torch.device("meta"):  # sizes without memory
-            load_agent_tensors(Agent(spec, config, parts), tensors, assign=True)
+            load_agent_tensors(Agent(spec, config, parts), tensors, assign=True, fresh=fresh)
     except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
         raise CheckpointError(f"the checkpoint does not describe an agent: {error}") from error
     agent = Agent(spec, config, parts)
-    load_agent_tensors(agent, tensors)
+    load_agent_tensors(agent, tensors, fresh=fresh)
     return agent
 
 
@@ -332,51 +351,19 @@ def _check_sizes(config: Mapping[str, Mapping[str, Any]]) -> None:
                 raise ValueError(f"{group}.{name} is {value:.3g}; wanted is 0 to {most}")
 
 
-def load_agent_tensors(agent: Agent, tensors: Mapping[str, Tensor], assign: bool = False) -> None:
-    """Copy the tensors named `agent.*` into the networks, or with `assign` put them there."""
+def load_agent_tensors(
+    agent: Agent, tensors: Mapping[str, Tensor], assign: bool = False, fresh: bool = False
+) -> None:
+    """Copy the tensors named `agent.*` into the networks, or with `assign` put them there.
+
+    With `fresh` those that only learning needs may be missing, and stay what they are.
+    """
     prefix = "agent."
     own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    if fresh:
+        first = {k: value for k, value in agent.state_dict().items() if LEARNS_ONLY.search(k)}
+        own = first | own
     try:
         agent.load_state_dict(own, assign=assign)
     except RuntimeError as error:
         raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
-
-
-def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills") -> Agent:
-    """An agent for fine-tuning: world model, skill space and skill policy of a pre-trained one.
-
-    Reward head, critics and meta-controller begin anew (paper section 3.3); from "explorer" and
-    "model" there is one policy for the task instead, the explorer's or a fresh one. Model and
-    skill settings and all sizes come from the pre-trained agent, other imagination and adaptation
-    settings from `config`. Raises UsageError for "explorer" where none was trained.
-    """
-    old = agent.config
-    sized = replace(
-        config,
-        model=old.model,
-        skills=old.skills,
-        imagination=replace(
-            config.imagination, layers=old.imagination.layers, units=old.imagination.units
-        ),
-    )
-    parts: Parts = "adaptation" if start == "skills" else "task"
-    fresh = Agent(agent.spec, sized, parts, seed).to(agent.device)
-    for name in ("standardizer", "encoder", "rssm", "decoder"):
-        source = getattr(agent.world_model, name).state_dict()
-        getattr(fresh.world_model, name).load_state_dict(source)
-    fresh.skills.load_state_dict(agent.skills.state_dict())
-    fresh.skill_policy.actor.load_state_dict(agent.skill_policy.actor.state_dict())
-    if start == "explorer":
-        assert fresh.task_policy is not None
-        fresh.task_policy.actor.load_state_dict(_trained_explorer(agent).actor.state_dict())
-    return fresh
-
-
-def _trained_explorer(agent: Agent) -> ActorCritic:
-    if agent.explorer is not None and not agent._explores_by_chance():
-        return agent.explorer
-    why = "explored by random actions" if agent.explorer else f"comes from {agent.parts}"
-    raise UsageError(
-        f"there is no trained explorer to start from: this agent {why}. Give --start skills or "
-        "--start model, or a run of `choreo pretrain` with an exploration bonus"
-    )

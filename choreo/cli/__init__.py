@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "skills": ("measure", "report on what the skills of a run are: report.html, skills.json"),
     "play": ("play", "play a choreography of skills: a film, a table, or what the model imagines"),
     "export": ("export", "a policy as a folder that runs with numpy and onnxruntime alone"),
+    "pack": ("pack", "an agent to give to others: weights, card, report, film, hashes; or push it"),
     "sweep": ("sweep", "many runs from one spec: pre-train, fine-tune, evaluate, over seeds"),
     "report": ("report", "many runs on one page: tables, intervals, curves, what is missing"),
     "zeroshot": ("zeroshot", "fraction of goals that skills find without adaptation"),
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         with handling(raise_stopped):
-            return run(arguments[0], arguments[1:])
+            return run(arguments[0], [_downloaded(one) for one in arguments[1:]])
     except ChoreoError as error:
         _say(f"error: {error}")
         return error.exit_code
@@ -58,6 +59,17 @@ def _at_home(argument: str) -> str:
     if argument.startswith("--") and value.startswith("~"):
         return f"{option}{equals}{_at_home(value)}"
     return os.path.expanduser(argument)  # noqa: PTH111 - leaves unknown users be
+
+
+def _downloaded(argument: str) -> str:
+    """The folder in place of the address of a pack on a hub, also in `--from=hf://...`."""
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", "")
+    address = value or argument
+    if not address.startswith("hf://"):
+        return argument
+    from choreo.record.hub import fetch
+
+    return f"{option}{equals}{fetch(address)}"
 
 
 def _say(text: str) -> None:

@@ -27,6 +27,7 @@ from choreo.evaluation.evaluate import evaluate as run_evaluation
 from choreo.evaluation.rollouts import Actor
 from choreo.export import Exported, is_exported
 from choreo.record import RunFolder
+from choreo.record.pack import is_pack
 from choreo.record.progress import Stages
 from choreo.replay import Replay
 from choreo.report.data_report import data_report
@@ -56,7 +57,7 @@ class MeasureOptions:
     """What every measurement of an agent needs."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder, checkpoint or snapshot."""
+    """Run folder, checkpoint, snapshot or pack; hf://OWNER/NAME@REVISION is a pack on a hub."""
     env: str | None = None
     """Environment; None is the one the agent was trained on."""
     trust: bool = False
@@ -189,7 +190,7 @@ def _report_on_data(options: SkillsOptions, agent: Agent, folder: Path, about: P
     replay = replay_of(options.run)
     if replay is None:
         raise UsageError(
-            f"{options.run} is a snapshot without its data, and knows no environment: give the run "
+            f"{options.run} holds no recorded data, and knows no environment: give the run "
             "folder, or an environment with --env"
         )
     report = data_report(agent, replay, folder, options.seed, about)
@@ -307,7 +308,9 @@ def fitting_vector(
 
 
 def replay_of(run: Path) -> Replay | None:
-    """The experience of a run as of its checkpoint, or None for a snapshot without one."""
+    """The experience of a run as of its checkpoint; None for a snapshot or pack without one."""
+    if is_pack(run):
+        return None
     folder, state = run_folder_of(run), load_state(run)
     config = options_of(RunFolder(folder)) if (folder / "config.json").exists() else {}
     if config.get("command") == "offline":  # whose data are the same at any time

@@ -148,6 +148,11 @@ def _read(options: SweepOptions, given: str) -> tuple[Spec, Path]:
             raise UsageError(f"{given} is the folder of a sweep: leave out --dir")
         content = read_sweep(folder)
         name, data, root = content["name"], content["spec"], folder
+    elif folder.is_dir() and given not in shipped():
+        raise UsageError(
+            f"{given} is a folder, but no sweep: there is no {SWEEP} in it. Give the folder of a "
+            f"sweep, or a spec: {', '.join(shipped())}, or a TOML file"
+        )
     else:
         name, data = read_toml(given)
         root = options.dir or Path("runs") / name

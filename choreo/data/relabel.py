@@ -4,7 +4,6 @@ As ExORL does it (github.com/denisyarats/exorl, replay_buffer.py; arXiv 2201.134
 state is set in the task's simulator, and the task says what it gives for it.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -23,8 +22,16 @@ from choreo.data.plan import PLACES, sampled_sha256
 from choreo.envs import make
 from choreo.envs.make import DOMAIN_TASKS, GOAL_DOMAIN
 from choreo.errors import UsageError
+from choreo.schema import Maybe, Named, problem, read_json
 
 PROVENANCE = "relabel.json"
+FORM = {
+    "task": str,
+    "source": str,
+    "sampled_sha256": str,
+    "recorded_in": Maybe(str),
+    "versions": Maybe(Named(str)),
+}
 TOLERANCE = 1e-5  # by which an action may leave [-1, 1], as environments have it
 PACKAGES = ("choreo", "mujoco", "dm-control", "numpy")
 
@@ -231,6 +238,19 @@ def _domain(id: str) -> str:
     return next(own, name.split("-")[0])
 
 
+def _provenance(path: Path) -> dict[str, Any]:
+    """What an earlier start has noted of itself; nothing where there is no note."""
+    try:
+        found = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Give a new folder.") from error
+    if wrong := problem(found, FORM):
+        raise UsageError(f"{path} is damaged: {wrong}. Give a new folder.")
+    return found
+
+
 def _open_destination(
     source: Path, destination: Path, card: dict[str, Any] | None, task: str
 ) -> None:
@@ -244,7 +264,7 @@ def _open_destination(
     }
     provenance = destination / PROVENANCE
     if is_begun(destination):
-        found = json.loads(provenance.read_text()) if provenance.is_file() else {}
+        found = _provenance(provenance)
         moved = all(found.get(name) != wanted[name] for name in PLACES)
         if moved or found.get("task") != task:
             raise UsageError(

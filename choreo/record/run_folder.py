@@ -16,6 +16,7 @@ from typing import Any
 from choreo.errors import UsageError
 from choreo.record.files import write_whole, writing
 from choreo.record.machine import commit, hardware
+from choreo.record.pack import is_pack
 from choreo.schema import Maybe, Named, problem, read_json
 
 FORMAT = 1
@@ -116,6 +117,11 @@ def open_run(
         StorageError: the folder cannot be written.
     """
     run = RunFolder(Path(path).absolute())
+    if is_pack(run.path):
+        raise UsageError(
+            f"{run.path} is a pack, which holds no optimiser and no experience to resume from. "
+            "Give another folder with --run-dir; `choreo finetune --from` goes on from a pack."
+        )
     wanted = {
         "format": FORMAT,
         "config": as_json(config),

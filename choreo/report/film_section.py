@@ -1,6 +1,7 @@
 """Every skill in motion, played again from one start."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from choreo.evaluation.coverage import Projection
 from choreo.evaluation.episode import Episode
 from choreo.evaluation.health import SkillReport
 from choreo.evaluation.rollouts import run_episodes
+from choreo.record.files import writing
 from choreo.record.progress import Tell, silent
 from choreo.viz import (
     Clip,
@@ -19,7 +21,9 @@ from choreo.viz import (
     Section,
     Verdict,
     clickable,
+    encode_video,
     film_strip,
+    side_by_side,
 )
 
 IN_STRIP = 7  # skills in the film strip [ours]
@@ -29,9 +33,16 @@ TEXT = "Every skill from the same start, and random actions. A film plays when i
 
 
 def film_section(
-    report: SkillReport, agent: Agent, vector: VectorEnv, tell: Tell = silent
+    report: SkillReport,
+    agent: Agent,
+    vector: VectorEnv,
+    tell: Tell = silent,
+    film: Path | None = None,
 ) -> Section:
-    """Films of all skills, or a sentence on why there are none."""
+    """Films of all skills, or a sentence on why there are none.
+
+    Into `film` goes one mp4 of the skills that differ most, and of random actions.
+    """
     try:
         clips = film_clips(report, agent, vector, tell)
     except RendererUnavailable as error:
@@ -42,7 +53,11 @@ def film_section(
     different = {
         f"skill {k}" for k in most_different(report.episodes["trained"], report.projection)
     }
-    strip = film_strip([clip for clip in clips if clip.label in {*different, "random"}])
+    chosen = [clip for clip in clips if clip.label in {*different, "random"}]
+    if film is not None:
+        with writing(film):
+            film.write_bytes(encode_video(side_by_side(chosen), fps))
+    strip = film_strip(chosen)
     caption = "The skills that end up furthest apart, a row each; time runs from left to right."
     content = [Films(films, f"{len(films)} films at {fps:.0f} pictures a second.")]
     return Section(TITLE, TEXT, content=[*content, Picture(strip, caption)])

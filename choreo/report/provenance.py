@@ -1,14 +1,18 @@
 """Of what a report is: which run and checkpoint, how it was trained, and when."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from choreo.agent import Agent, find_checkpoint
 from choreo.config_form import options_of
-from choreo.record import RunFolder, checkpoint
+from choreo.errors import CheckpointError
+from choreo.evaluation.runs.reading import seconds_of
+from choreo.record import RunFolder, checkpoint, pack
+from choreo.record.hub import address_of
+from choreo.schema import Maybe, Real, Whole, problem
 from choreo.viz import Table
 
 UNKNOWN = "not recorded"
@@ -27,13 +31,34 @@ PARTS = {
 }
 """What an agent's parts tell of its training where no run folder tells it."""
 
+FORM = {
+    "run": str,
+    "checkpoint": str,
+    "kind": tuple(CODES),
+    "environment": str,
+    "counted": ("frames", "updates"),
+    "count": Maybe(Whole()),
+    "updates": Maybe(Whole()),
+    "preset": Maybe(str),
+    "seed": Maybe(Whole(most=2**128)),
+    "source": Maybe(str),
+    "explored_by": Maybe(str),
+    "frozen": bool,
+    "hours": Maybe(Real()),
+    "saved": Maybe(str),
+    "written": Maybe(str),
+    "version": Maybe(str),
+}
+"""The form of what a pack says of its agent."""
+
 
 @dataclass(frozen=True)
 class Provenance:
     """What is known of an agent's training; None where it was not written down.
 
     `counted` is "frames" or "updates"; `source` what was fine-tuned or, offline, the data;
-    `frozen` says that fine-tuning left the skills as they were.
+    `frozen` says that fine-tuning left the skills as they were; `hours` are of wall-clock time, of
+    the whole run.
     """
 
     run: str
@@ -48,6 +73,7 @@ class Provenance:
     source: str | None = None
     explored_by: str | None = None
     frozen: bool = False
+    hours: float | None = None
     saved: str | None = None
     written: str | None = None
     weights_sha256: str | None = None
@@ -77,6 +103,7 @@ class Provenance:
             "Explored by": self.explored_by,
             "Preset": self.preset,
             "Seed of training": self.seed,
+            "Hours of training": None if self.hours is None else f"{self.hours:.2g}",
             "Checkpoint saved": self.saved,
             "Report written": self.written,
             "Version": self.version,
@@ -105,8 +132,10 @@ class Provenance:
 
 
 def provenance_of(run: Path, agent: Agent, now: datetime | None = None) -> Provenance:
-    """What the files of a run, checkpoint or snapshot say of the agent in it."""
+    """What the files of a run, checkpoint, snapshot or pack say of the agent in it."""
     found = find_checkpoint(run)
+    if pack.is_pack(found):
+        return _packed(found, now)
     folder = run_folder_of(run)
     state, content = checkpoint.load_state(found), _config(folder)
     config = content.get("config", {})
@@ -127,11 +156,27 @@ def provenance_of(run: Path, agent: Agent, now: datetime | None = None) -> Prove
         source=_name(config.get("data" if command == "offline" else "source"), kind),
         explored_by=exploration,
         frozen=config.get("freeze_skills", False),
+        hours=_hours(folder),
         saved=_time(datetime.fromtimestamp((found / checkpoint.STATE).stat().st_mtime, UTC)),
         written=_time(now or datetime.now(UTC)),
         weights_sha256=checkpoint.identity(found),
         version=(content.get("versions") or {}).get("choreo"),
     )
+
+
+def _packed(folder: Path, now: datetime | None) -> Provenance:
+    """What a pack says of its agent, which was saved where nobody can look any more."""
+    about = pack.read(folder)["about"]
+    if wrong := problem(about, FORM, "about"):
+        raise CheckpointError(f"The pack {folder} is damaged: {wrong}. {pack.AGAIN}")
+    known: dict[str, Any] = {name: about.get(name) for name in FORM}
+    return replace(Provenance(**known), written=_time(now or datetime.now(UTC)))
+
+
+def _hours(folder: Path) -> float | None:
+    """Hours that a run took, all its processes together."""
+    seconds = seconds_of(folder, [])
+    return None if seconds is None else seconds / 3600
 
 
 def unrecorded(agent: Agent) -> Provenance:
@@ -146,8 +191,20 @@ def run_folder_of(run: Path) -> Path:
     return next((p for p in (run, *run.parents[:2]) if (p / "config.json").exists()), run)
 
 
+def name_of_pack(folder: Path) -> str:
+    """What a pack is called: its folder, or on a hub its repository."""
+    address = address_of(folder.resolve())
+    name = folder.resolve().name if address is None else address.rpartition("/")[2]
+    return name.partition("@")[0]
+
+
 def report_folder(run: Path) -> Path:
-    """Where the report of a run goes: skills/, and below it for a snapshot or old checkpoint."""
+    """Where the report of a run goes: skills/, and below it for a snapshot or old checkpoint.
+
+    Nothing is written into a pack: its report goes to skills/NAME in the working directory.
+    """
+    if pack.is_pack(Path(run)):
+        return Path("skills") / name_of_pack(Path(run))
     folder, run = run_folder_of(run), Path(run).resolve()
     return folder / "skills" if run == folder else folder / "skills" / run.name
 
@@ -170,6 +227,8 @@ def _name(source: str | None, kind: str) -> str | None:
     """The last parts of a path: enough to tell, and nothing of the machine it lay on."""
     if source is None or kind == "scratch":
         return None
+    if address := address_of(Path(source)):
+        return address
     return "/".join(part for part in Path(source).parts[-2:] if part != "/")
 
 

@@ -85,22 +85,26 @@ def skill_report(
     about: Provenance | None = None,
     pictures: bool = True,
     tell: Tell = silent,
+    film: Path | None = None,
 ) -> SkillReport:
     """Measure the skills and write `report.html` and `skills.json` into `folder`.
 
     `first` and `more` are sections to put before and after those on skills, `about` says of which
-    agent the report is, without `pictures` the simulator is not drawn. See `measure_health` for the
-    other arguments and errors; about 16 environments in `vector` are fast.
+    agent the report is, without `pictures` the simulator is not drawn; `film` is where to put an
+    mp4 of some skills side by side. See `measure_health` for the other arguments and errors; about
+    16 environments in `vector` are fast.
 
     Raises StorageError when the files cannot be written.
     """
     report = measure_health(agent, vector, episodes_per_skill, steps, seed, replay, sample, tell)
-    film = film_section(report, agent, vector, tell) if pictures else no_films(NO_PICTURES)
+    films = no_films(NO_PICTURES)
+    if pictures:
+        films = film_section(report, agent, vector, tell, film)
     about = about or unrecorded(agent)
     write_figures(report, folder / FIGURES, about)
     s = report.settings
-    each = each_skill_section(report, filmed=bool(film.content))
-    sections = [*skill_sections(report), *picture_sections(report, agent), each, film]
+    each = each_skill_section(report, filmed=bool(films.content))
+    sections = [*skill_sections(report), *picture_sections(report, agent), each, films]
     write_report(
         folder / REPORT,
         title or f"Skills in {s.environment}",
@@ -253,6 +257,8 @@ def _choice_sections(report: SkillReport) -> list[Section]:
 def _codebook_section(report: SkillReport) -> Section:
     use, played = report.replay_code_use, report.code_use["trained"]
     text = "Each skill stands for one code; codes that no state is near to would be idle skills."
+    if use is None:
+        text += " No recorded experience is here, so codes are counted over this report's steps."
     picture = Picture(code_use_bars((use or played).counts), "How often each code is the nearest.")
     found = [verdicts.codebook_verdict(played, verdicts.PLAYED)]
     if use is not None:

@@ -202,6 +202,31 @@ def headline_rows(report: SkillReport) -> list[Row]:
     return rows
 
 
+def findings(report: SkillReport) -> list[Verdict]:
+    """Every finding of the report in one sentence each, from the skills to the world model."""
+    recorded = report.replay_code_use
+    found = [coverage_verdict(report), hit_verdict(report), switch_verdict(report)]
+    found.append(predictability_verdict(report))
+    if report.code_match["trained"] is not None:
+        found.append(code_match_verdict(report))
+    if recorded is not None:
+        found.append(codebook_verdict(recorded, RECORDED, report.resampled))
+    found.append(codebook_verdict(report.code_use["trained"], PLAYED))
+    found += _not_held(report)
+    return [*found, *model_verdicts(report.model_error)]
+
+
+def _not_held(report: SkillReport) -> list[Verdict]:
+    """The skills that are at their own code no more often than chance, if there are any."""
+    own = report.hits["trained"].diagonal()
+    idle = [str(skill) for skill, rate in enumerate(own) if rate <= report.chance]
+    if not idle:
+        return []
+    which = f"skill {idle[0]}" if len(idle) == 1 else f"skills {', '.join(idle)}"
+    sentence = f"Not held, at their own code no more often than chance: {which}."
+    return [Verdict("bad", sentence)]
+
+
 def headline_table(report: SkillReport) -> Table:
     """The rows of `headline_rows`, each with the word for how it is judged."""
     rows = headline_rows(report)

@@ -203,6 +203,10 @@ class Trainer(abc.ABC):
         line = dict(zip(metrics, values, strict=True))
         line |= self.health.look(line, self.count)
         self.logger.write("train", self.counters(), line)
+        self._time()
+
+    def _time(self) -> None:
+        """Write down how long this process has worked, and on what."""
         shares = {f"share/{key}": value for key, value in self.stopwatch.shares().items()}
         self.logger.timing(self.counters(), {"seconds": self.stopwatch.elapsed(), **shares})
 
@@ -228,6 +232,7 @@ class Trainer(abc.ABC):
     def save(self) -> None:
         """Write a checkpoint from which `train` goes on exactly."""
         self.finite.settle()
+        self._time()  # also of a run that is too short for a line of metrics
         groups = {"agent": self.agent.state_dict(), "learner": self.learner.state_dict()}
         tensors = {
             f"{group}.{key}": value

@@ -37,6 +37,7 @@ section > p { max-width: 46rem; margin: 0 0 14px; color: var(--faint); }
 figure { margin: 18px 0 4px; }
 img, video { display: block; max-width: 100%; height: auto; margin: 0 auto; border-radius: 4px; }
 figcaption, .note { font-size: 0.875rem; color: var(--faint); margin: 8px 0 0; }
+code { font-size: 0.92em; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; margin: 14px 0 0; }
 table {
   border-collapse: collapse; width: 100%; font-size: 0.925rem; font-variant-numeric: tabular-nums;

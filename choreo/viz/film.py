@@ -20,6 +20,7 @@ FilmForm = Literal["mp4", "gif", "webp"]
 """How a film is encoded: H.264, or as pictures that move wherever pictures are shown."""
 MOST_PICTURES: dict[FilmForm, int | None] = {"mp4": None, "gif": 600, "webp": 600}
 """Pictures of a film at most; GIF and WebP are put together in memory. [ours]"""
+LABELLED = 24  # pixels above a clip beside others
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,25 @@ def film_strip(clips: Sequence[Clip], columns: int = 8) -> bytes:
             place = (LABEL + column * (width + GAP), top)
             sheet.paste(Image.fromarray(clip.frames[moment]), place)
     return png(sheet)
+
+
+def side_by_side(clips: Sequence[Clip], columns: int = 4) -> list[np.ndarray]:
+    """Pictures (H, W, 3) with all clips under their labels; one that ends early stands still."""
+    height, width = clips[0].frames[0].shape[:2]
+    columns = min(columns, len(clips))
+    rows, cell = -(-len(clips) // columns), height + LABELLED
+    size = (columns * (width + GAP) - GAP, rows * (cell + GAP) - GAP)
+    sheet = Image.new("RGB", size, "white")
+    draw, pictures = ImageDraw.Draw(sheet), []
+    places = [(k % columns * (width + GAP), k // columns * (cell + GAP)) for k in range(len(clips))]
+    for (left, top), clip in zip(places, clips):
+        draw.text((left, top + LABELLED // 2), clip.label, INK, font(15), anchor="lm")
+    for moment in range(max(len(clip.frames) for clip in clips)):
+        for (left, top), clip in zip(places, clips):
+            frame = clip.frames[min(moment, len(clip.frames) - 1)]
+            sheet.paste(Image.fromarray(frame), (left, top + LABELLED))
+        pictures.append(np.array(sheet))
+    return pictures
 
 
 def encode(frames: Iterable[np.ndarray], fps: float, form: FilmForm) -> bytes:

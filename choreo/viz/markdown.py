@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from choreo.viz.inline import with_code
 from choreo.viz.report import Panels, Section, Table
 
 MARKS = {"good": "✓ ", "bad": "✗ ", "neutral": ""}
@@ -37,6 +38,14 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that stays text: nothing in it is read as Markdown or HTML."""
+    """Text that stays text: nothing in it but `code` is read as Markdown, nothing as HTML."""
+    return with_code(" ".join(text.split()), _escaped, _code)
+
+
+def _escaped(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", text)
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("|", r"\|") + "`"

@@ -1,6 +1,5 @@
 """Plain figures: bars against controls, heat maps, curves of errors, learning and cost."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from choreo.errors import UsageError
+from choreo.schema import Real, parse, plain_bytes, problem
 from choreo.viz.style import (
     CONDITION_COLOURS,
     INK,
@@ -167,8 +167,12 @@ def read_curve(path: Path, name: str, kind: str = "episode", value: str = "retur
     """
     if not path.is_file():
         raise UsageError(f"no such file: {path}; give the metrics.jsonl of a run folder")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    own = [line for line in lines if line.get("kind") == kind and line.get(value) is not None]
+    try:
+        lines = [parse(line) for line in plain_bytes(path).splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Copy it back") from error
+    form = {"kind": (kind,), "frames": Real(), value: Real(-1e300)}
+    own = [line for line in lines if problem(line, form) is None]
     if not own:
         raise UsageError(f"{path} holds no '{value}' of kind '{kind}'; did the run get that far?")
     frames, values = ([float(line[key]) for line in own] for key in ("frames", value))

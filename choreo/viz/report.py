@@ -9,6 +9,7 @@ from typing import Literal
 
 from choreo.errors import StorageError
 from choreo.viz.css import STYLE
+from choreo.viz.inline import to_attribute, to_html
 from choreo.viz.script import SCRIPT
 
 Tone = Literal["good", "bad", "neutral"]
@@ -121,10 +122,10 @@ def write_report(
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
             '<meta name="color-scheme" content="light dark">\n',
-            f"{again}<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
-            f"<header>\n<h1>{escape(title)}</h1>\n<p>{escape(lead)}</p>\n</header>\n",
+            f"{again}<title>{to_attribute(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
+            f"<header>\n<h1>{to_html(title)}</h1>\n<p>{to_html(lead)}</p>\n</header>\n",
             *map(_section, sections),
-            f"<footer>{escape(footer)}</footer>\n</main>\n",
+            f"<footer>{to_html(footer)}</footer>\n</main>\n",
             f"{_script(sections)}</body>\n</html>\n",
         )
     )
@@ -151,9 +152,9 @@ def _script(sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f"<section>\n<h2>{escape(section.title)}</h2>\n<p>{escape(section.text)}</p>\n"]
+    parts = [f"<section>\n<h2>{to_html(section.title)}</h2>\n<p>{to_html(section.text)}</p>\n"]
     parts += [
-        f'<p class="verdict {verdict.tone}">{escape(verdict.sentence)}</p>\n'
+        f'<p class="verdict {verdict.tone}">{to_html(verdict.sentence)}</p>\n'
         for verdict in section.verdicts
     ]
     parts += [_content(item) for item in section.content]
@@ -167,10 +168,10 @@ def _content(item: Picture | Video | Panels | Films | Table) -> str:
         return _panels(item)
     if isinstance(item, Films):
         return _films(item)
-    caption = escape(item.caption)
+    caption = to_html(item.caption)
     if isinstance(item, Picture):
         data = base64.b64encode(item.png).decode("ascii")
-        inner = f'<img src="data:image/png;base64,{data}" alt="{caption}">'
+        inner = f'<img src="data:image/png;base64,{data}" alt="{to_attribute(item.caption)}">'
     else:
         data = base64.b64encode(item.mp4).decode("ascii")
         inner = (
@@ -182,25 +183,25 @@ def _content(item: Picture | Video | Panels | Films | Table) -> str:
 
 def _panels(panels: Panels) -> str:
     figures = "".join(
-        f'<div role="img" aria-label="{escape(panels.caption)}">{figure}</div>\n'
+        f'<div role="img" aria-label="{to_attribute(panels.caption)}">{figure}</div>\n'
         for figure in panels.figures
     )
     names = "".join(
-        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        f'<span><i style="background:{colour}"></i>{to_html(name)}</span>'
         for name, colour in panels.colours.items()
     )
     legend = f'<p class="legend">{names}</p>\n' if names else ""
-    caption = f"<figcaption>{escape(panels.caption)}</figcaption>"
+    caption = f"<figcaption>{to_html(panels.caption)}</figcaption>"
     return f'<figure>\n{legend}<div class="panels">\n{figures}</div>\n{caption}\n</figure>\n'
 
 
 def _films(item: Films) -> str:
     films = "".join(map(_film, item.films))
-    return f'<div class="films">\n{films}</div>\n<p class="note">{escape(item.caption)}</p>\n'
+    return f'<div class="films">\n{films}</div>\n<p class="note">{to_html(item.caption)}</p>\n'
 
 
 def _film(film: Film) -> str:
-    data, title = base64.b64encode(film.mp4).decode("ascii"), escape(film.title)
+    data, title = base64.b64encode(film.mp4).decode("ascii"), to_attribute(film.title)
     poster = base64.b64encode(film.poster).decode("ascii")
     return (
         f'<figure class="film" id="{escape(film.anchor)}">\n'
@@ -218,8 +219,8 @@ def _table(table: Table) -> str:
         for number in range(len(table.rows))
     )
     totals = "".join(f"<tr>{_plain_cells(row)}</tr>\n" for row in table.totals)
-    title = f"<h3>{escape(table.title)}</h3>\n" if table.title else ""
-    note = f'<p class="note">{escape(table.note)}</p>\n' if table.note else ""
+    title = f"<h3>{to_html(table.title)}</h3>\n" if table.title else ""
+    note = f'<p class="note">{to_html(table.note)}</p>\n' if table.note else ""
     kind = ' class="sortable"' if table.sortable else ""
     return (
         f'{title}<div class="scroll"><table{kind}>\n<thead><tr>{head}</tr></thead>\n'
@@ -232,18 +233,18 @@ def _foot(totals: str) -> str:
 
 
 def _heading(table: Table, column: int) -> str:
-    text = escape(table.columns[column])
+    text = to_html(table.columns[column])
     text = f'<button type="button">{text}</button>' if table.sortable else text
     return f'<th scope="col"{_mark(table, column)}>{text}</th>'
 
 
 def _cells(table: Table, number: int) -> str:
     row = table.rows[number]
-    name = escape(row[0])
+    name = to_html(row[0])
     if table.links:
         name = f'<a href="#{escape(table.links[number])}">{name}</a>'
     cells = [
-        f"<td{_mark(table, column, number)}>{escape(text)}</td>"
+        f"<td{_mark(table, column, number)}>{to_html(text)}</td>"
         for column, text in enumerate(row[1:], start=1)
     ]
     return "".join([f'<th scope="row">{name}</th>', *cells])
@@ -259,5 +260,5 @@ def _mark(table: Table, column: int, row: int | None = None) -> str:
 
 
 def _plain_cells(row: Sequence[str]) -> str:
-    cells = "".join(f"<td>{escape(text)}</td>" for text in row[1:])
-    return f'<th scope="row">{escape(row[0])}</th>{cells}'
+    cells = "".join(f"<td>{to_html(text)}</td>" for text in row[1:])
+    return f'<th scope="row">{to_html(row[0])}</th>{cells}'

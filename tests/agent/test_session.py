@@ -123,3 +123,17 @@ def test_pictures_are_not_cast_without_a_look() -> None:
     session.act(picture, skill=0)  # whole numbers of another dtype are the same picture
     with pytest.raises(EnvironmentMismatch, match=r"float64 from 0 to 1.*uint8 from 0 to 255"):
         session.act(picture / 255, skill=0)
+
+
+def test_a_skill_is_switched_without_a_jump_in_the_state() -> None:
+    """The state follows from what was seen and done; which skill acts next changes the action."""
+    agent = toy_agent()
+    kept, switched = agent.session(num=2), agent.session(num=2)
+    seen = np.random.default_rng(0).normal(size=(6, 2, 4)).astype(np.float32)
+    for observation in seen[:5]:
+        for session in (kept, switched):
+            session.act(observation, skill=0)
+    one, other = kept.act(seen[5], skill=0), switched.act(seen[5], skill=np.array([0, 3]))
+    assert torch.equal(kept.deter, switched.deter)
+    assert torch.equal(kept.memory.state.stoch, switched.memory.state.stoch)
+    assert np.array_equal(one[0], other[0]) and not np.array_equal(one[1], other[1])

@@ -3,15 +3,14 @@
 import io
 import json
 import logging
-import resource
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from toy_disk import full_disk
 from toy_runs import SMALL, last_checkpoint, pretrain, tensors
 
 from choreo.agent import load
@@ -300,17 +299,6 @@ def test_a_checkpoint_of_an_agent_with_unknown_settings(
     path = checkpoint.save(tmp_path, "agent", values, {"agent": description}, keep=None)
     text = refused("evaluate", path, code=1)
     assert "wings" in text and "version" in text
-
-
-@contextmanager
-def full_disk(room: int) -> Iterator[None]:
-    """Files cannot grow beyond `room` bytes: the system refuses as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(

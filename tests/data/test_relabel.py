@@ -271,3 +271,12 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
             relabel(tmp_path / "data", tmp_path / destination, task)
     with pytest.raises(UsageError, match=r"no \.npz"):
         relabel(tmp_path / "nothing", tmp_path / "new", "walker_run")
+
+
+@pytest.mark.parametrize("note", ["[1]", "{", '{"task": 1}', "[" * 10**5])
+def test_a_spoilt_note_of_an_earlier_start_is_named(tmp_path: Path, note: str) -> None:
+    recorded(tmp_path / "data")
+    relabel(tmp_path / "data", tmp_path / "run", "walker_run")
+    (tmp_path / "run" / "relabel.json").write_text(note)
+    with pytest.raises(UsageError, match=r"relabel\.json (is damaged|cannot be read)"):
+        relabel(tmp_path / "data", tmp_path / "run", "walker_run")

@@ -189,6 +189,7 @@ def test_wrong_specs(
         ("tiny --retry -1", "at least 0"),
         ("tiny --preset huge", "unknown preset"),
         ("broken.toml", "cannot be read as TOML"),
+        ("folder", "folder is a folder, but no sweep: there is no sweep.json in it"),
     ],
 )
 def test_wrong_calls(
@@ -200,6 +201,7 @@ def test_wrong_calls(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.toml").write_text("seeds = [")
+    (tmp_path / "folder").mkdir()
     assert main(["sweep", *arguments.split()]) == 2
     assert words in capsys.readouterr().err
 

@@ -50,6 +50,12 @@ def test_updates_follow_the_frames(plain: Path) -> None:
     assert {line["length"] for line in episodes} == {20}
 
 
+def test_the_time_of_a_run_is_recorded_to_its_end(plain: Path) -> None:
+    """Also where no line of training metrics follows, as in a run that is too short for any."""
+    times = [json.loads(line) for line in (plain / "timing.jsonl").read_text().splitlines()]
+    assert times[-1]["frames"] == state(plain)["count"] and times[-1]["seconds"] > 0
+
+
 def test_observations_are_standardised_by_what_was_seen_before_the_first_update(
     plain: Path,
 ) -> None:

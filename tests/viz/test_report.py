@@ -7,10 +7,23 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from choreo.errors import StorageError
-from choreo.viz import Film, Films, Picture, Section, Table, Verdict, Video, write_report
+from choreo.viz import (
+    Clip,
+    Film,
+    Films,
+    Picture,
+    Section,
+    Table,
+    Verdict,
+    Video,
+    side_by_side,
+    write_report,
+)
+from choreo.viz.markdown import to_markdown
 
 VOID = {"meta", "img", "br"}
 
@@ -97,3 +110,25 @@ def test_a_click_on_a_heading_sorts_in_a_real_browser(tmp_path: Path) -> None:
     ).stdout
     assert re.findall(r'<th scope="row">(\d)</th>', shown) == ["3", "2", "0", "1"]
     assert 'aria-sort="descending"' in shown
+
+
+def test_code_between_backticks_is_code(tmp_path: Path) -> None:
+    said = "give `choreo x --env <ID>` a `try`, not ` or <b>"
+    table = Table((said, said), [(said, said)], note=said, title=said, totals=[(said, said)])
+    content = [table, Picture(b"png", said)]
+    section = Section(said, said, [Verdict("bad", said)], content)
+    text = write_report(tmp_path / "r.html", said, said, [section], said).read_text()
+    body = re.sub(r'alt="[^"]*"|<title>.*</title>', "", text)
+    wanted = "<code>choreo x --env &lt;ID&gt;</code> a <code>try</code>, not ` or &lt;b&gt;"
+    assert body.count(wanted) == body.count("give ") == 15
+    assert "<title>give choreo x --env &lt;ID&gt; a try" in text
+    Balance().feed(text)
+    markdown = to_markdown(said, said, [section], said)
+    assert markdown.count("`choreo x --env <ID>` a `try`, not \\` or &lt;b&gt;") == 12
+
+
+def test_clips_side_by_side_stand_still_at_their_end() -> None:
+    one, other = (np.full((10, 12, 3), value, np.uint8) for value in (50, 200))
+    frames = side_by_side([Clip("a", [one, other]), Clip("b", [one])], columns=2)
+    assert len(frames) == 2 and frames[0].shape == frames[1].shape
+    assert (frames[1][-5, 3] == 200).all() and (frames[1][-5, -3] == 50).all()

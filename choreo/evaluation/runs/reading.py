@@ -53,7 +53,7 @@ def read_run(place: Place, cells: Mapping[tuple[Path, str], Place]) -> Run:
         budget=budget,
         pretrained=_pretrained(place, config, cells),
         metrics=metrics,
-        seconds=_seconds(place.run, notes),
+        seconds=seconds_of(place.run, notes),
         skills=read_json(place.run / "skills" / SKILLS, notes),
         goals={task: goals} if goals is not None else {},
     )
@@ -197,7 +197,7 @@ def _last_evaluation(run: Run) -> Final | None:
     return Final(value, interval, episodes, "in training", frames)
 
 
-def _seconds(folder: Path, notes: list[str]) -> float | None:
+def seconds_of(folder: Path, notes: list[str]) -> float | None:
     """Seconds of all processes that worked on a run; each counts from its own start."""
     total, last = 0.0, None
     for line in read_lines(folder / "timing.jsonl", notes):

@@ -7,7 +7,7 @@ from choreo.evaluation.runs.health import CONTROLS, Figure
 from choreo.evaluation.runs.labels import method_key, title
 from choreo.evaluation.runs.origins import UNKNOWN, made_with, settings, times
 from choreo.report.runs.scores import colours_of
-from choreo.report.runs.words import NOTHING, clock, count, number, percent, span
+from choreo.report.runs.words import clock, count, number, percent, span
 from choreo.viz import Panels, Section, Table, Verdict
 from choreo.viz.charts import Trace, lines
 
@@ -108,7 +108,7 @@ def origin_section(runs: Sequence[Run]) -> Section:
             str(entry.runs),
             clock(entry.seconds / entry.timed) if entry.timed else UNKNOWN,
             clock(entry.seconds) if entry.timed else UNKNOWN,
-            NOTHING if entry.timed == entry.runs else f"of {count(entry.timed)}",
+            f"{entry.timed} of {count(entry.runs)}",
         ]
         for entry in times(runs)
     ]
