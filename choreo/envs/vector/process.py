@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -78,6 +78,9 @@ class ProcessVector(VectorEnv):
 
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         return self._ask(index, ("render", height, width))
+
+    def set_observed(self, index: int, observation: Mapping[str, np.ndarray]) -> bool:
+        return self._ask(index, ("set_observed", dict(observation)))
 
     def set_goal(self, index: int, goal: np.ndarray | None) -> None:
         given = None if goal is None else np.asarray(goal, dtype=np.float64)

@@ -104,6 +104,7 @@ def _answer(environment: Environment, name: str, arguments: list[Any]) -> Any:
         "joints_at_limits": environment.joints_at_limits,
         "render": environment.render,
         "set_goal": environment.set_goal,
+        "set_observed": environment.set_observed,
     }
     return answers[name](*arguments)
 
