@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -34,7 +35,7 @@ class Answer:
 class Client:
     """One browser: it has the cookie, and says what a browser would."""
 
-    server: Server
+    address: str
     cookie: str = ""
     usual: dict[str, str] = field(default_factory=dict)
 
@@ -42,15 +43,14 @@ class Client:
         self.usual = {"Cookie": self.cookie or self.enter()}
 
     def enter(self) -> str:
-        token = self.server.studio.keys.token
-        answer = self.get(f"/?token={token}", headers={})
+        answer = self.get(f"/?{urlsplit(self.address).query}", headers={})
         assert answer.status == 303, answer
         return answer.headers["set-cookie"].partition(";")[0]
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=WAIT)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
         try:
             given = self.usual if headers is None else headers
             connection.request(method, path, body or None, given)
@@ -68,8 +68,14 @@ class Client:
         return self.request("POST", path, json.dumps(content).encode(), self.usual | own)
 
     @property
+    def port(self) -> int:
+        found = urlsplit(self.address).port
+        assert found is not None
+        return found
+
+    @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.server.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def run(self, title: str = "") -> str:
         """The id of the run of a title."""
@@ -77,7 +83,7 @@ class Client:
         return next(run["id"] for run in runs if title in run["title"])
 
     def socket(self, path: str, **headers: str) -> ClientConnection:
-        uri = f"ws://127.0.0.1:{self.server.port}{path}"
+        uri = f"ws://127.0.0.1:{self.port}{path}"
         own = {"Origin": self.origin, **self.usual, **headers}
         return connect(uri, additional_headers=own, max_size=2**24, open_timeout=WAIT)
 

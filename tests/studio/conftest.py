@@ -29,4 +29,4 @@ def server(runs: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> toy_studio.Client:
-    return toy_studio.Client(server)
+    return toy_studio.Client(server.address)

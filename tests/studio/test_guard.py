@@ -29,7 +29,7 @@ OUTSIDE = (
 
 
 def test_the_token_gives_a_cookie_once_and_leads_on(server: Server) -> None:
-    answer = Client(server, cookie="none").get(f"/?token={server.studio.keys.token}")
+    answer = Client(server.address, cookie="none").get(f"/?token={server.studio.keys.token}")
     assert (answer.status, answer.headers["location"]) == (303, "/")
     assert "HttpOnly; SameSite=Strict; Path=/" in answer.headers["set-cookie"]
     assert server.studio.keys.token not in answer.headers["set-cookie"]
@@ -38,7 +38,7 @@ def test_the_token_gives_a_cookie_once_and_leads_on(server: Server) -> None:
 def test_a_link_on_another_page_leads_on_by_a_page(server: Server) -> None:
     """The browser would not send a strict cookie along with that page's own redirect."""
     path, site = f"/?token={server.studio.keys.token}", {"Sec-Fetch-Site": "cross-site"}
-    answer = Client(server, cookie="none").get(path, headers=site)
+    answer = Client(server.address, cookie="none").get(path, headers=site)
     assert answer.status == 200 and b'http-equiv="refresh"' in answer.body
     assert "set-cookie" in answer.headers
 
@@ -68,7 +68,7 @@ def test_a_link_on_another_page_leads_on_by_a_page(server: Server) -> None:
 )
 def test_who_is_let_in(client: Client, headers: dict[str, str], status: int) -> None:
     name, _, value = client.usual["Cookie"].partition("=")
-    known = {"name": name, "value": value, "port": client.server.port}
+    known = {"name": name, "value": value, "port": client.port}
     given = client.usual | {key: text.format(**known) for key, text in headers.items()}
     answer = client.get("/api/runs", headers=given)
     assert answer.status == status
@@ -90,7 +90,7 @@ def _upgrade(client: Client, path: str, headers: dict[str, str]) -> int:
 
 @pytest.mark.parametrize("token", ["", "wrong", "é", "%00", "a" * 10_000])
 def test_a_wrong_token_gives_no_cookie(server: Server, token: str) -> None:
-    answer = Client(server, cookie="none").get(f"/?token={quote(token)}")
+    answer = Client(server.address, cookie="none").get(f"/?token={quote(token)}")
     assert answer.status == 403 and "set-cookie" not in answer.headers
 
 
@@ -224,7 +224,7 @@ def test_lengths_that_lie(client: Client, length: str) -> None:
 
 
 def test_a_body_without_length_is_read_no_further_than_allowed(client: Client) -> None:
-    with socket.create_connection(("127.0.0.1", client.server.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as line:
         head = (
             f"POST /api/runs/{client.run()}/compare HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             f"Cookie: {client.usual['Cookie']}\r\nContent-Type: application/json\r\n"
