@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "finetune": ("train", "adapt the skills of a run to a task"),
     "evaluate": ("measure", "returns of a skill, all skills, the meta-controller, or chance"),
     "skills": ("measure", "report on what the skills of a run are: report.html, skills.json"),
+    "play": ("play", "play a choreography of skills: a film, a table, or what the model imagines"),
     "sweep": ("sweep", "many runs from one spec: pre-train, fine-tune, evaluate, over seeds"),
     "report": ("report", "many runs on one page: tables, intervals, curves, what is missing"),
     "studio": ("studio", "see, string and steer the skills of runs on a page in the browser"),

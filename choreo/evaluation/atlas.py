@@ -53,7 +53,7 @@ class Atlas:
     """All skills of one condition on two axes, which are the same for all conditions.
 
     `use_from` says what the codes were counted over, `chance` what guessing a skill would give;
-    `reading` turns further observations into places.
+    `reading` turns further observations into places; `imagined` says that nothing was played.
     """
 
     axes: tuple[str, str]
@@ -65,6 +65,7 @@ class Atlas:
     chance: float
     seed: int
     reading: Axes
+    imagined: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without `reading`, which has a form of its own."""
@@ -92,7 +93,7 @@ def make_atlas(
     skills = range(report.settings.skills)
     own = [[e for e in report.episodes[condition] if e.skill == k] for k in skills]
     known = report.hit_rate[condition] is not None
-    relatives = _relatives(_positions(report, agent, condition, own))
+    near = relatives(_positions(report, agent, condition, own))
     places = [
         SkillPlace(
             skill=k,
@@ -100,7 +101,7 @@ def make_atlas(
             use=float(use[k]),
             idle=bool(use[k] == 0),
             hit_rate=float(report.hits[condition][k, k]) if known else None,
-            relatives=relatives[k],
+            relatives=near[k],
             named_right=report.predictability[condition].per_skill[k],
             coverage=report.coverage.per_skill[condition][k],
             **_returns(own[k]),
@@ -132,7 +133,7 @@ def _use(report: SkillReport, condition: str) -> tuple[np.ndarray, str]:
 
 def _where(axes: Axes, episodes: Sequence[Episode]) -> dict[str, Any]:
     paths = [axes.of_episode(episode) for episode in episodes]
-    x, y = np.mean([_late(path) for path in paths], axis=0).tolist()
+    x, y = np.mean([late(path) for path in paths], axis=0).tolist()
     return {"x": x, "y": y, "path": thinned(paths[0])}
 
 
@@ -142,7 +143,7 @@ def thinned(path: np.ndarray) -> list[list[float]]:
     return path[rows].tolist()
 
 
-def _late(points: np.ndarray) -> np.ndarray:
+def late(points: np.ndarray) -> np.ndarray:
     """Mean over the last quarter of the points (T + 1, C) of an episode."""
     return points[min(int(LATE * len(points)), len(points) - 1) :].mean(0)
 
@@ -166,11 +167,11 @@ def _positions(
 
 def ends(projection: Projection, own: Sequence[Sequence[Episode]]) -> np.ndarray:
     """Where every skill ends up in all coordinates of a projection, standardised, (K, C)."""
-    places = np.array([np.mean([_late(projection(e)) for e in each], axis=0) for each in own])
+    places = np.array([np.mean([late(projection(e)) for e in each], axis=0) for each in own])
     return (places - places.mean(0)) / np.maximum(places.std(0), 1e-8)
 
 
-def _relatives(positions: np.ndarray) -> list[list[int]]:
+def relatives(positions: np.ndarray) -> list[list[int]]:
     """The nearest other rows of (K, C), nearest first."""
     gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
     np.fill_diagonal(gaps, np.inf)

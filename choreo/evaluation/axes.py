@@ -1,7 +1,7 @@
 """The two axes of a map of skills, and how states come to lie on it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,8 @@ class Axes:
     scale (D,), weights (D, 2) and offset (2,) give the place of an observation, flattened as
     `flatten` does: exactly for directions, else as well as a linear map can, of whose places
     `told` (2,) is the share of variance explained on held-out episodes. spread (2,): standard
-    deviation of the data along both.
+    deviation of the data along both. fallback: directions, for states whose coordinates are not
+    known and not told.
     """
 
     names: tuple[str, str]
@@ -34,6 +35,7 @@ class Axes:
     offset: np.ndarray
     told: tuple[float, float]
     spread: np.ndarray
+    fallback: "Axes | None" = None
 
     @property
     def readable(self) -> bool:
@@ -57,8 +59,21 @@ class Axes:
         None where the axes are coordinates, which are not known and which observations do not tell.
         """
         if self.columns is not None and coordinates is not None:
-            return self.of_coordinates(coordinates)
+            places = self.of_coordinates(coordinates)
+            if np.isfinite(places).all():
+                return places
         return self.of_flat(flatten(observations)) if self.readable else None
+
+    def place(
+        self, observations: Mapping[str, np.ndarray], coordinates: np.ndarray | None
+    ) -> tuple["Axes", np.ndarray]:
+        """These axes and places (T, 2) on them, or where they are not told, those of `fallback`."""
+        found = self.of_steps(observations, coordinates)
+        if found is not None:
+            return self, found
+        other = self.fallback
+        assert other is not None
+        return other, other.of_flat(flatten(observations))
 
     def of_episode(self, episode: Episode) -> np.ndarray:
         """Places of an episode, (T + 1, 2)."""
@@ -68,21 +83,23 @@ class Axes:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, which `from_json` takes."""
-        return {
+        own: dict[str, Any] = {
             name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in asdict(self).items()
+            for name, value in vars(self).items()
         }
+        return own | {"fallback": None if self.fallback is None else self.fallback.to_json()}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Axes":
         """The axes that `to_json` wrote."""
-        columns = data["columns"]
+        columns, fallback = data["columns"], data["fallback"]
         arrays = ("mean", "scale", "weights", "offset", "spread")
         return Axes(
             names=(data["names"][0], data["names"][1]),
             kind=data["kind"],
             columns=None if columns is None else (columns[0], columns[1]),
             told=(data["told"][0], data["told"][1]),
+            fallback=None if fallback is None else Axes.from_json(fallback),
             **{name: np.array(data[name], np.float64) for name in arrays},
         )
 
@@ -117,8 +134,9 @@ def make_axes(names: tuple[str, ...], episodes: Sequence[Episode]) -> Axes:
     guessed = (flat - mean) / scale @ weights + offset
     left = ((guessed - places) ** 2).mean(0) / np.maximum(places.var(0), 1e-12)
     told = (float(1 - left[0]), float(1 - left[1]))
-    spread = np.concatenate([half[1] for half in halves]).std(0)
-    return Axes(plane, "coordinates", columns, mean, scale, weights, offset, told, _spread(spread))
+    spread = _spread(np.concatenate([half[1] for half in halves]).std(0))
+    reading = (mean, scale, weights, offset, told, spread)
+    return Axes(plane, "coordinates", columns, *reading, fallback=_embedding(episodes))
 
 
 def _embedding(episodes: Sequence[Episode]) -> Axes:

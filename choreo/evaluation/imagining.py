@@ -12,6 +12,7 @@ from choreo.envs import VectorEnv
 from choreo.errors import UsageError
 from choreo.evaluation.choreography import Move, Score
 from choreo.evaluation.imagined import decode
+from choreo.evaluation.performance import FILM_SIZE, film_pace
 from choreo.evaluation.pictures import side_by_side
 from choreo.evaluation.rollouts import acting_seed
 from choreo.evaluation.windows import CONTEXT, to_batch
@@ -19,9 +20,10 @@ from choreo.record import derive_seed, episode_seed
 from choreo.record.progress import Tell, silent
 from choreo.replay import Replay
 from choreo.viz.drawing import enlarge
+from choreo.viz.film import MOST_PICTURES, FilmForm, encode
 from choreo.world_model import State
 
-MOST_IMAGINED = 10_000  # steps of a score that is imagined, whose pictures are held [ours]
+MOST_IMAGINED = 5000  # steps of a score that is imagined, whose pictures are held [ours]
 DECODED = 256  # states that are decoded at once [ours]
 STAGE = "imagining the score"
 
@@ -137,7 +139,7 @@ def imagine(
     With a `vector` whose simulator can be put into decoded states, their coordinates are read
     there; its episode is lost.
 
-    Raises UsageError for a skill that the agent does not have, or more than 10,000 steps.
+    Raises UsageError for a skill that the agent does not have, or more than 5,000 steps.
     """
     score.require_skills(agent)
     if score.steps > MOST_IMAGINED:
@@ -241,6 +243,28 @@ def draw_observations(
             return None
         frames.append(vector.render(0, size, size))
     return frames
+
+
+def film_imagined(
+    agent: Agent,
+    imagined: Imagined,
+    vector: VectorEnv | None,
+    form: FilmForm = "mp4",
+    size: int = FILM_SIZE,
+) -> bytes:
+    """Film what was imagined, in the same form and at the same pace as what is played.
+
+    Raises UsageError where imagined states cannot be drawn, see `draw_observations`.
+    """
+    every, rate = film_pace(agent.spec, imagined.steps, MOST_PICTURES[form])
+    frames = draw_observations(agent, imagined.observations, vector, size, every)
+    if frames is None:
+        raise UsageError(
+            f"imagined states of {agent.spec.id} cannot be drawn: the agent sees numbers, and no "
+            "simulator can be put into the state that they tell. Leave the film out, or play the "
+            "score in the simulator"
+        )
+    return encode(frames, rate, form)
 
 
 def one_skill(skill: int, steps: int, seed: int) -> Score:

@@ -1,6 +1,6 @@
 """Choreographies played in a simulator, step by step, and filmed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,6 +187,24 @@ def film_pace(spec: EnvSpec, steps: int, most: int | None = None) -> tuple[int, 
     return every, 1 / (seconds * every)
 
 
+def open_stage(make: Callable[[int | None], VectorEnv], steps: int) -> VectorEnv:
+    """An environment in which a score of so many steps can be played to its end.
+
+    `make` takes a time limit in agent steps, None for the environment's own, which is replaced
+    where it is shorter than the score and can be.
+    """
+    vector = make(None)
+    limit = vector.spec.episode_steps
+    if limit is None or limit >= steps:
+        return vector
+    try:
+        longer = make(steps)
+    except UsageError:  # its factory alone decides
+        return vector
+    vector.close()
+    return longer
+
+
 def film(
     agent: Agent,
     vector: VectorEnv,
@@ -194,18 +212,23 @@ def film(
     form: FilmForm = "mp4",
     size: int = FILM_SIZE,
     tell: Tell = silent,
+    note: Callable[[Performed], None] | None = None,
 ) -> bytes:
     """Play a score and film it: the same bytes for the same score, agent and environment.
 
-    Raises as `perform`.
+    `note` is called with every step. Raises as `perform`.
     """
     every, rate = film_pace(vector.spec, score.steps, MOST_PICTURES[form])
     performance = perform(agent, vector, score, size, every)
-    return encode(_frames(performance, tell), rate, form)
+    return encode(_frames(performance, tell, note), rate, form)
 
 
-def _frames(performance: Performance, tell: Tell) -> Iterator[np.ndarray]:
+def _frames(
+    performance: Performance, tell: Tell, note: Callable[[Performed], None] | None
+) -> Iterator[np.ndarray]:
     for item in performance:
         tell(STAGE, item.step, performance.steps)
+        if note is not None:
+            note(item)
         if item.frame is not None:
             yield item.frame

@@ -82,8 +82,9 @@ def test_a_map_without_coordinates_has_directions_of_one_sign() -> None:
     axes = make_axes((), played)
     assert (axes.kind, axes.names) == ("embedding", ("component 1", "component 2"))
     assert (axes.weights[np.abs(axes.weights).argmax(0), [0, 1]] > 0).all()
-    seen = played[0].observations
-    np.testing.assert_allclose(axes.of_steps(seen, None), axes.of_episode(played[0]), atol=1e-9)
+    shown, places = axes.place(played[0].observations, None)
+    assert shown is axes
+    np.testing.assert_allclose(places, axes.of_episode(played[0]), atol=1e-9)
     turned = [replace(e, observations={"observation": -e.vectors()}) for e in played]
     np.testing.assert_allclose(make_axes((), turned).weights, axes.weights, atol=1e-9)
 
@@ -91,8 +92,9 @@ def test_a_map_without_coordinates_has_directions_of_one_sign() -> None:
 def test_an_observation_is_flattened_as_its_episode_is() -> None:
     vector = make_pictured(1, vectors=True)
     own = make_agent(vector.spec)
-    keep = {"keep_images": lambda episode: episode.image_steps}
-    (episode,) = run_episodes(own, vector, "random", 1, 0, steps=3, **keep)
+    (episode,) = run_episodes(
+        own, vector, "random", 1, 0, steps=3, keep_images=lambda episode: episode.image_steps
+    )
     flat = flatten({**episode.observations, **episode.images})
     np.testing.assert_array_equal(flat, episode.flat_observations())
 
@@ -109,10 +111,24 @@ def test_observations_tell_coordinates_that_are_linear_in_them() -> None:
     again = Axes.from_json(json.loads(json.dumps(axes.to_json())))
     point = {"observation": np.array([[1.0, 0.5, -2.0]], np.float32)}
     for one in (axes, again):
-        np.testing.assert_allclose(one.of_steps(point, None), [[3.0, -2.0]], atol=1e-4)
-        np.testing.assert_array_equal(one.of_steps(point, np.array([[7.0, 8, 9]])), [[7, 9]])
-    lost = [replace(e, observations={"observation": np.zeros((50, 1))}) for e in episodes]
-    assert make_axes(("x", "speed", "y"), lost).of_steps({"o": np.zeros((1, 1))}, None) is None
+        np.testing.assert_allclose(one.place(point, None)[1], [[3.0, -2.0]], atol=1e-4)
+        np.testing.assert_array_equal(one.place(point, np.array([[7.0, 8, 9]]))[1], [[7, 9]])
+        half = np.array([[7.0, 8, np.nan]])  # one of the two is not told
+        np.testing.assert_allclose(one.place(point, half)[1], [[3.0, -2.0]], atol=1e-4)
+
+
+def test_states_whose_coordinates_nothing_tells_lie_on_other_axes() -> None:
+    rng = np.random.default_rng(0)
+    episodes = [
+        episode_of(0, k, rng.normal(size=(50, 2)), observations=rng.normal(size=(50, 3)))
+        for k in range(4)
+    ]
+    axes = make_axes(("x", "y"), episodes)
+    assert not axes.readable and axes.of_steps(episodes[0].observations, None) is None
+    again = Axes.from_json(json.loads(json.dumps(axes.to_json())))
+    for one in (axes, again):
+        shown, places = one.place(episodes[0].observations, None)
+        assert shown.kind == "embedding" and places.shape == (50, 2)
 
 
 def test_names_of_a_plane_and_points_of_a_path() -> None:

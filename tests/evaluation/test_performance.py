@@ -15,7 +15,13 @@ from choreo.agent import Agent
 from choreo.envs import TimeStep
 from choreo.errors import UsageError
 from choreo.evaluation.choreography import Move, Score
-from choreo.evaluation.performance import film, film_pace, perform, perform_task
+from choreo.evaluation.performance import (
+    film,
+    film_pace,
+    open_stage,
+    perform,
+    perform_task,
+)
 from choreo.evaluation.rollouts import run_episodes
 
 SCORE = Score((Move(2, 3), Move(0, 2)), seed=3)
@@ -90,6 +96,25 @@ def test_the_task_is_played_by_who_was_tuned_for_it(agent: Agent) -> None:
     assert all(item.skill is not None and 0 <= item.skill < 4 for item in items[1:])
     single = Agent(agent.spec, agent.config, "task", 0)
     assert [i.skill for i in perform_task(single, make_counting(1), 0, 2)] == [None] * 3
+
+
+def test_a_stage_lasts_as_long_as_the_score() -> None:
+    made: list[int | None] = []
+
+    def make(limit: int | None) -> CountingVector:
+        made.append(limit)
+        return make_counting(1)  # 8 steps, whatever is asked for
+
+    open_stage(make, 8)
+    open_stage(make, 9)
+    assert made == [None, None, 9]
+
+    def fixed(limit: int | None) -> CountingVector:
+        if limit is not None:
+            raise UsageError("set them in the factory")
+        return make_counting(1)
+
+    assert open_stage(fixed, 9).spec.episode_steps == 8
 
 
 PROGRAM = """
