@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pack": ("pack", "an agent to give to others: weights, card, report, film, hashes; or push it"),
     "sweep": ("sweep", "many runs from one spec: pre-train, fine-tune, evaluate, over seeds"),
     "report": ("report", "many runs on one page: tables, intervals, curves, what is missing"),
+    "studio": ("studio", "see, string and steer the skills of runs on a page in the browser"),
     "zeroshot": ("zeroshot", "fraction of goals that skills find without adaptation"),
     "data": ("data", "recorded data: inspect, import, export, collect, relabel"),
     "env": ("inspect", "list environments, or check one: `choreo env check ID`"),
