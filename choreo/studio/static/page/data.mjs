@@ -1,0 +1,69 @@
+// What several views need of a run, fetched once.
+
+import { readAtlas } from "../logic/atlas.mjs";
+import { emptyScore, fromText, toText } from "../logic/score.mjs";
+import { get, post, runPath, wait } from "./api.mjs";
+
+const maps = new Map();
+
+/** The map of a run in a condition, with its figures; waits until it is made. */
+export async function loadMap(run, condition, signal, tell) {
+  const key = `${run.id} ${condition}`;
+  if (!maps.has(key)) {
+    const found = await wait(runPath(run, `map?condition=${condition}`), signal, tell);
+    maps.set(key, { ...found, atlas: readAtlas(found.map) });
+    if (found.checkpoint) run.checkpoint = found.checkpoint;
+  }
+  return maps.get(key);
+}
+
+/** Take the latest checkpoint of a run in training. */
+export async function renew(run, signal) {
+  await post(runPath(run, "renew"), {}, signal);
+  for (const key of maps.keys()) if (key.startsWith(`${run.id} `)) maps.delete(key);
+}
+
+export function loadRuns(signal) {
+  return get("/api/runs", signal).then((found) => found.runs ?? []);
+}
+
+/** The score that this tab works on for a run; it outlives a reload. */
+export class ScoreBook {
+  constructor(run) {
+    this.run = run;
+    this.key = `score ${run.id}`;
+    this.listeners = new Set();
+    this.score = this.remembered();
+  }
+
+  remembered() {
+    try {
+      return fromText(sessionStorage.getItem(this.key) ?? "", this.run.skills);
+    } catch {
+      return emptyScore();
+    }
+  }
+
+  set(score) {
+    this.score = { ...score, checkpoint: score.checkpoint || this.run.checkpoint || "" };
+    try {
+      sessionStorage.setItem(this.key, toText(this.score));
+    } catch {
+      // A full or closed storage costs the memory of a reload and nothing else.
+    }
+    for (const listener of this.listeners) listener(this.score);
+  }
+
+  /** Call `listener` with every new score until `signal`. */
+  follow(listener, signal) {
+    this.listeners.add(listener);
+    signal.addEventListener("abort", () => this.listeners.delete(listener));
+  }
+}
+
+const books = new Map();
+
+export function scoreOf(run) {
+  if (!books.has(run.id)) books.set(run.id, new ScoreBook(run));
+  return books.get(run.id);
+}
