@@ -334,7 +334,8 @@ async def _perform(socket: WebSocket, name: str) -> None:
     await socket.send_json({"type": "ready", "renders": True, "steps_per_second": 40})
     live: dict[str, Any] = {"skill": None, "paused": False, "stopped": False}
     listener = asyncio.create_task(_listen(socket, live))
-    total = 0.0
+    total, start = 0.0, {"step": 0, "move": 0, "skill": 0, "reward": 0, "at": [0, 0]}
+    await socket.send_json({"type": "step", **start, "frame": False})
     for step, (move, planned) in enumerate(_steps(begun["score"])):
         if name == "dead" and step == 20:
             await socket.send_json({"type": "error", "error": DEAD["error"], "do": DEAD["do"]})
@@ -347,7 +348,7 @@ async def _perform(socket: WebSocket, name: str) -> None:
         skill = planned if live["skill"] is None else live["skill"]
         point = [math.sin(step / 30), math.cos(step / 20) * (skill % 5) / 5]
         total += 0.5
-        told = {"step": step, "move": move, "skill": skill, "reward": 0.5, "at": point}
+        told = {"step": step + 1, "move": move, "skill": skill, "reward": 0.5, "at": point}
         await socket.send_json({"type": "step", **told, "frame": True})
         target = io.BytesIO()
         _picture(point, 256, f"skill {skill}").save(target, "JPEG")

@@ -71,6 +71,7 @@ export function isLive(state) {
 export const say = {
   start: (score, more = {}) => ({ type: "start", score, seed: score.seed, ...more }),
   skill: (skill) => ({ type: "skill", skill }),
+  speed: (speed) => ({ type: "speed", speed }),
   pause: () => ({ type: "pause" }),
   resume: () => ({ type: "resume" }),
   stop: () => ({ type: "stop" }),

@@ -127,6 +127,12 @@ export function openSocket(path) {
   return socket;
 }
 
+/** Close a socket; one that is still connecting is closed once it stands, which is no error. */
+export function leaveSocket(socket) {
+  if (socket?.readyState === WebSocket.CONNECTING) socket.addEventListener("open", () => socket.close());
+  else socket?.close();
+}
+
 export const runPath = (run, rest) => `/api/runs/${encodeURIComponent(run.id)}/${rest}`;
 
 /** Listen to a run until `signal`; a lost connection is taken up again, ever more slowly. */
@@ -134,7 +140,7 @@ export function watch(run, hear, signal) {
   let tries = 0;
   const open = () => {
     const socket = openSocket(runPath(run, "watch"));
-    const leave = () => socket.close();
+    const leave = () => leaveSocket(socket);
     socket.addEventListener("message", (event) => {
       tries = 0;
       const message = parse(event.data);

@@ -17,6 +17,17 @@ export async function loadMap(run, condition, signal, tell) {
   return maps.get(key);
 }
 
+/** The atlas, or where no map can be drawn (no simulator) the bare numbers of the skills. */
+export async function loadSkills(run, condition, signal, tell) {
+  if (run.simulates) return (await loadMap(run, condition, signal, tell)).atlas;
+  const found = await loadMap(run, condition, signal, tell).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    return null;
+  });
+  const skills = Array.from({ length: run.skills }, (_, skill) => ({ skill }));
+  return found?.map ? found.atlas : readAtlas({ skills });
+}
+
 /** Take the latest checkpoint of a run in training. */
 export async function renew(run, signal) {
   await post(runPath(run, "renew"), {}, signal);

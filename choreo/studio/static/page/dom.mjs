@@ -79,7 +79,7 @@ export function fitted(draw, given = {}, signal = null) {
     const found = Math.floor(entry.contentRect.width);
     if (found === width) return;
     width = found;
-    box.redraw();
+    requestAnimationFrame(box.redraw); // not at once: that could resize what is being observed
   });
   observer.observe(box);
   signal?.addEventListener("abort", () => observer.disconnect());

@@ -36,7 +36,7 @@ export function film(url, alt, signal) {
 async function load(box, url, alt, signal) {
   const blob = await filmBlob(url, signal);
   const source = URL.createObjectURL(blob);
-  signal?.addEventListener("abort", () => URL.revokeObjectURL(source));
+  signal?.addEventListener("abort", () => setTimeout(() => URL.revokeObjectURL(source), 5000));
   if (blob.type.startsWith("video/")) return void show(box, video(source, alt));
   const still = await firstPicture(blob, alt);
   const moving = el("img", { src: source, alt });

@@ -125,9 +125,10 @@ function gap(list, event) {
 }
 
 function marked(list, bar, score, step) {
-  const now = moveAt(score, step);
+  const now = moveAt(score, Math.max(step - 1, 0)); // step 0 is the start
+
   [...list.children].forEach((each, n) => each.classList.toggle("now", n === now));
   [...bar.children].forEach((each, n) => each.classList.toggle("now", n === now));
   const round = roundSteps(score);
-  bar.style.setProperty("--done", round ? `${(100 * (step % round)) / round}%` : "0%");
+  bar.style.setProperty("--done", round ? `${(100 * (step % round || (step > 0 ? round : 0))) / round}%` : "0%");
 }

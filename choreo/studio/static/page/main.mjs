@@ -62,14 +62,17 @@ function column(run, named, signal) {
   const title = named && [el("h2", { class: "run-name" }, run.title), facts(run, signal)];
   const node = el("div", { class: "column" }, title, news);
   const missing = run.why_not && note(run.why_not, "", "note quiet");
-  node.append(...[missing, VIEWS[route.view](ctx)].filter(Boolean));
+  const drawable = run.skills > 0 || route.view === "learning";
+  node.append(...[missing, drawable && VIEWS[route.view](ctx)].filter(Boolean));
   watch(run, (message) => heard(message, ctx, news, listeners), signal);
   return node;
 }
 
 function heard(message, ctx, news, listeners) {
   if (message.type === "run") {
+    const before = ctx.run.skills;
     Object.assign(ctx.run, { ...message, type: undefined });
+    if (before !== ctx.run.skills) draw(); // the first checkpoint is there
     document.dispatchEvent(new CustomEvent("run-changed", { detail: ctx.run }));
   }
   if (message.type === "newer" || message.newer) offerRenewal(ctx, news);

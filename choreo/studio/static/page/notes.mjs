@@ -55,3 +55,9 @@ export function section(title, meaning, ...children) {
   return el("section", { class: "card", "aria-label": title },
     el("div", { class: "head" }, heading), meaning && el("p", { class: "meaning" }, meaning), children);
 }
+
+/** Said where the switch changes less than it seems to. */
+export function trainedOnly(ctx) {
+  if (ctx.condition === "trained") return [];
+  return [note(`You chose ${ctx.condition}. That changes map and films; what is dreamed, imagined, ranked and performed here is always of the trained agent.`)];
+}

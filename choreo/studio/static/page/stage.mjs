@@ -3,7 +3,7 @@
 import { skillColour } from "../logic/colour.mjs";
 import { number } from "../logic/format.mjs";
 import { closed, FrameMeter, heard, IDLE, isLive, keyed, parse, say } from "../logic/protocol.mjs";
-import { openSocket, runPath } from "./api.mjs";
+import { leaveSocket, openSocket, runPath } from "./api.mjs";
 import { announce, button, el, isDark, put, select } from "./dom.mjs";
 import { failed, note } from "./notes.mjs";
 
@@ -18,7 +18,7 @@ export function stage(ctx, { score, skills, told = () => {}, name = "Perform" })
   const self = { ctx, state: IDLE, socket: null, meter: new FrameMeter(), decoding: false, due: null, speed: "1", told, skills };
   build(self, score, name);
   document.addEventListener("keydown", (event) => key(self, event), { signal: ctx.signal });
-  ctx.signal.addEventListener("abort", () => self.socket?.close());
+  ctx.signal.addEventListener("abort", () => leaveSocket(self.socket));
   self.node.perform = (wanted) => perform(self, wanted);
   self.node.renewKeys = () => drawKeys(self);
   return self.node;
@@ -31,7 +31,11 @@ function build(self, score, name) {
   self.start = button(name, () => (isLive(self.state) ? send(self, say.stop()) : perform(self, score())), { "data-do": "perform" });
   self.pause = button("Pause", () => halt(self), { class: "quiet", disabled: true });
   self.keys = el("div", { class: "keys", role: "group", "aria-label": "Switch the skill live: number keys" });
-  const speed = select(SPEEDS, "1", (value) => (self.speed = value), { "aria-label": "Pace" });
+  const pace = (value) => {
+    self.speed = value;
+    if (isLive(self.state)) send(self, say.speed(Number(value)));
+  };
+  const speed = select(SPEEDS, "1", pace, { "aria-label": "Pace" });
   const picture = self.ctx.run.renders ? self.canvas : note("No pictures can be drawn here; path and figures go on.");
   self.name = name;
   self.node = el("div", { class: "stage" }, picture,
@@ -46,11 +50,12 @@ function drawKeys(self) {
       type: "button", class: "key-cap", disabled: !isLive(self.state),
       "aria-pressed": String(self.state.skill === skill), "aria-label": `Key ${(n + 1) % 10}: skill ${skill}`,
       css: { "--own": skillColour(skill, dark) }, "data-skill": skill, on: { click: () => switchTo(self, skill) },
-    }, el("kbd", {}, String((n + 1) % 10)), el("span", {}, `${skill}`))));
+    }, el("kbd", {}, String((n + 1) % 10)), el("span", {}, `${skill}`))),
+  button("Back to the score", () => switchTo(self, null), { class: "quiet", disabled: !isLive(self.state) }));
 }
 
 function perform(self, wanted) {
-  self.socket?.close();
+  leaveSocket(self.socket);
   put(self.trouble);
   if (wanted.moves.length === 0) {
     put(self.trouble, note("There is nothing to perform.", "Put a skill on the line first."));
@@ -60,9 +65,13 @@ function perform(self, wanted) {
   renew(self, { ...IDLE, phase: "connecting" });
   const socket = openSocket(runPath(self.ctx.run, "perform"));
   self.socket = socket;
-  const more = { speed: Number(self.speed), size: SIZE, condition: self.ctx.condition };
+  const more = { speed: Number(self.speed), size: SIZE };
   socket.addEventListener("open", () => send(self, say.start(wanted, more)));
-  socket.addEventListener("message", ({ data }) => typeof data === "string" ? hear(self, parse(data)) : picture(self, data));
+  socket.addEventListener("message", ({ data }) => {
+    if (socket !== self.socket) return; // of the performance before
+    if (typeof data === "string") hear(self, parse(data));
+    else picture(self, data);
+  });
   socket.addEventListener("close", () => socket === self.socket && renew(self, closed(self.state)));
   announce("Performing. Number keys switch the skill.");
 }
@@ -75,7 +84,7 @@ function hear(self, message) {
   if (!message) return;
   if (message.type === "step" && !message.frame) self.meter.tick(performance.now());
   renew(self, heard(self.state, message));
-  if (self.state.phase === "ended" || self.state.phase === "failed") self.socket.close();
+  if (self.state.phase === "ended" || self.state.phase === "failed") leaveSocket(self.socket);
 }
 
 /** Draw a frame; one that comes while another is decoded is left out. */
@@ -127,7 +136,7 @@ function drawKeysKeepingFocus(self) {
 }
 
 function changed(self, state) {
-  if (state.phase === "ended") announce(`Performance ended after ${state.step + 1} steps.`);
+  if (state.phase === "ended") announce(`Performance ended after ${state.step} steps.`);
   if (state.phase !== "failed") return;
   const problem = { message: state.error, advice: state.advice };
   put(self.trouble, failed(problem));
@@ -138,7 +147,7 @@ function sentence(state, rate) {
   if (state.phase === "connecting") return "The simulator is getting ready.";
   if (state.phase === "failed") return "Not performing.";
   const pace = rate ? `${Math.round(rate)} frames/s` : "";
-  const parts = [`step ${Math.max(state.step, 0) + 1}`, `skill ${state.skill ?? "–"}`, `return ${number(state.total)}`, pace];
+  const parts = [`step ${Math.max(state.step, 0)}`, `skill ${state.skill ?? "–"}`, `return ${number(state.total)}`, pace];
   return (state.phase === "ended" ? "Ended: " : "") + parts.filter(Boolean).join(" · ");
 }
 
@@ -150,7 +159,7 @@ function halt(self) {
 
 function switchTo(self, skill) {
   send(self, say.skill(skill));
-  announce(`Skill ${skill}.`);
+  announce(skill === null ? "The score goes on." : `Skill ${skill}.`);
 }
 
 function key(self, event) {

@@ -6,18 +6,21 @@ import { add, emptyScore, fromText, keySkills, setLoop, setSeed, totalSteps, toT
 import { running } from "../../logic/series.mjs";
 import { attempt, renewable, runPath, work } from "../api.mjs";
 import { lineChart, liveTrail, pathPlot, rewardLine, skillStrip } from "../charts.mjs";
-import { loadMap, scoreOf } from "../data.mjs";
+import { loadSkills, scoreOf } from "../data.mjs";
 import { announce, button, el, field, numberInput, put } from "../dom.mjs";
 import { film } from "../film.mjs";
 import { drag, line, SKILL } from "../line.mjs";
-import { failed, note, section, showing } from "../notes.mjs";
+import { failed, note, section, showing, trainedOnly } from "../notes.mjs";
 import { stage } from "../stage.mjs";
 import { areaOf, sketch, thumb } from "../wall.mjs";
 
 export function choreographView(ctx) {
   const node = el("div", { class: "view" });
-  const load = (tell) => loadMap(ctx.run, ctx.condition, ctx.signal, tell);
-  showing(node, "Looking at the skills", load, ({ atlas }) => studio(ctx, atlas));
+  node.append(...trainedOnly(ctx));
+  const load = (tell) => loadSkills(ctx.run, ctx.condition, ctx.signal, tell);
+  const place = el("div", { class: "view" });
+  node.append(place);
+  showing(place, "Looking at the skills", load, (atlas) => studio(ctx, atlas));
   return node;
 }
 
@@ -111,7 +114,7 @@ function download(href, name) {
 }
 
 function exporting(ctx, book, format, place) {
-  const body = { score: book.score, format, condition: ctx.condition };
+  const body = { score: book.score, format };
   const make = (tell) => work(runPath(ctx.run, "film"), body, ctx.signal, tell);
   showing(place, `Making the ${format}`, make, ({ url }) => {
     download(url, `score.${format}`);
@@ -128,14 +131,15 @@ function imagining(ctx, book) {
       return;
     }
     const signal = next();
-    const body = { score: book.score, condition: ctx.condition };
+    const body = { score: book.score };
     showing(place, "Imagining", (tell) => work(runPath(ctx.run, "imagine"), body, signal, tell), (result) => imagined(result, signal));
   };
   return [el("div", { class: "bar" }, button("Imagine", imagine, { "data-do": "imagine" })), place];
 }
 
 function imagined(result, signal) {
-  const { path = [], skills = [], reward = null, film: url = null, axes: names = ["x", "y"] } = result;
+  const { skills = [], reward = null, film: url = null } = result;
+  const [path, names] = [result.path ?? [], result.axes ?? ["x", "y"]];
   const words = `Imagined path over ${plural(skills.length, "step")}`;
   const sums = reward && running(reward);
   return [

@@ -5,10 +5,10 @@ import { number } from "../../logic/format.mjs";
 import { leavesSentence, mean, stepped } from "../../logic/series.mjs";
 import { renewable, runPath, work } from "../api.mjs";
 import { key, lineChart, pathPlot } from "../charts.mjs";
-import { loadMap } from "../data.mjs";
+import { loadSkills } from "../data.mjs";
 import { button, el, field, numberInput, select } from "../dom.mjs";
 import { film } from "../film.mjs";
-import { note, section, showing } from "../notes.mjs";
+import { note, section, showing, trainedOnly } from "../notes.mjs";
 
 const STEPS = 100;
 
@@ -19,8 +19,11 @@ export function dreamView(ctx) {
       "Imagine a score in Choreograph, or install the environment that the run was made in."));
     return node;
   }
-  const load = (tell) => loadMap(ctx.run, "trained", ctx.signal, tell);
-  showing(node, "Looking at the skills", load, ({ atlas }) => bench(ctx, atlas));
+  node.append(...trainedOnly(ctx));
+  const load = (tell) => loadSkills(ctx.run, "trained", ctx.signal, tell);
+  const place = el("div", { class: "view" });
+  node.append(place);
+  showing(place, "Looking at the skills", load, (atlas) => bench(ctx, atlas));
   return node;
 }
 
@@ -34,7 +37,7 @@ function bench(ctx, atlas) {
     ctx.go({ skill: asked.skill });
     const path = runPath(ctx.run, "compare");
     showing(shown, `Playing and dreaming skill ${asked.skill}`,
-      (tell) => work(path, { ...asked, condition: ctx.condition }, signal, tell), (result) => compared({ ...ctx, signal }, atlas, asked, result));
+      (tell) => work(path, { ...asked }, signal, tell), (result) => compared({ ...ctx, signal }, atlas, asked, result));
   };
   const skills = byHit(atlas).map(({ skill, idle }) => [skill, `Skill ${skill}${idle ? " (idle)" : ""}`]);
   const form = el("div", { class: "form" },

@@ -5,11 +5,11 @@ import { number, place, readable } from "../../logic/format.mjs";
 import { bars, missedBy, ranked } from "../../logic/ranking.mjs";
 import { add, emptyScore } from "../../logic/score.mjs";
 import { get, post, finish, renewable, runPath } from "../api.mjs";
-import { loadMap, scoreOf } from "../data.mjs";
+import { loadSkills, scoreOf } from "../data.mjs";
 import { announce, button, choice, el, field, put, select } from "../dom.mjs";
 import { film } from "../film.mjs";
 import { mapLegend, skillMap } from "../map.mjs";
-import { note, section, showing } from "../notes.mjs";
+import { note, section, showing, trainedOnly } from "../notes.mjs";
 import { stage } from "../stage.mjs";
 
 const KINDS = [["point", "A place"], ["frame", "A recorded frame"], ["picture", "A picture"], ["reward", "A reward"]];
@@ -18,8 +18,11 @@ const MOST = 12; // ranked skills that are listed
 
 export function promptView(ctx) {
   const node = el("div", { class: "view" });
-  const load = (tell) => loadMap(ctx.run, "trained", ctx.signal, tell);
-  showing(node, "Looking at the skills", load, ({ atlas }) => desk(ctx, atlas));
+  node.append(...trainedOnly(ctx));
+  const load = (tell) => loadSkills(ctx.run, "trained", ctx.signal, tell);
+  const place = el("div", { class: "view" });
+  node.append(place);
+  showing(place, "Looking at the skills", load, (atlas) => desk(ctx, atlas));
   return node;
 }
 
@@ -170,5 +173,5 @@ function outcome(self, ctx, best) {
 function words(self, state, skill) {
   const missed = missedBy(state.path, self.goal);
   const end = missed === null ? "" : ` It ended ${number(missed)} from the goal.`;
-  return `Skill ${skill} played ${state.step + 1} steps with a return of ${number(state.total)}.${end}`;
+  return `Skill ${skill} played ${state.step} steps with a return of ${number(state.total)}.${end}`;
 }

@@ -7,14 +7,14 @@ import { detail } from "../detail.mjs";
 import { el, put } from "../dom.mjs";
 import { mapLegend, skillMap } from "../map.mjs";
 import { matrix } from "../matrix.mjs";
-import { section, showing } from "../notes.mjs";
+import { note, section, showing } from "../notes.mjs";
 import { wall } from "../wall.mjs";
 
 export function skillsView(ctx) {
   const node = el("div", { class: "view" });
   const load = (tell) => loadMap(ctx.run, ctx.condition, ctx.signal, tell);
   showing(node, "Playing every skill to draw the map; the first time takes a while", load,
-    (found) => whole(ctx, found));
+    (found) => (found.map ? whole(ctx, found) : note("There is no map of this run.", found.why_not ?? "")));
   return node;
 }
 
