@@ -13,23 +13,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from choreo.agent import Agent, PolicyName, load, load_state
-from choreo.config_form import options_of
-from choreo.data import first_episodes, open_dataset
-from choreo.data.card import CARD
-from choreo.envs.make import names_code
-from choreo.envs.named import is_remembered
-from choreo.envs.vector import VectorEnv, make_vector
-from choreo.errors import EnvironmentMismatch, RendererUnavailable, StorageError, UsageError
+from choreo.agent import Agent, PolicyName, load
+from choreo.envs.vector import VectorEnv
+from choreo.errors import RendererUnavailable, StorageError, UsageError
 from choreo.evaluation.choices import Choices
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
-from choreo.record import RunFolder
+from choreo.evaluation.subject import (
+    environment_of,
+    fitting_vector,
+    knows_no_environment,
+    replay_of,
+)
 from choreo.record.progress import Stages
-from choreo.replay import Replay
 from choreo.report.data_report import data_report
 from choreo.report.each_skill import each_skill_table
-from choreo.report.provenance import Provenance, provenance_of, report_folder, run_folder_of
+from choreo.report.provenance import Provenance, provenance_of, report_folder
 from choreo.report.skill_report import skill_report
 from choreo.report.verdicts import (
     choice_verdict,
@@ -38,7 +37,7 @@ from choreo.report.verdicts import (
     model_verdicts,
     percent,
 )
-from choreo.runtime import choose_device, keep_memory, set_threads, usable_cores
+from choreo.runtime import choose_device, keep_memory, set_threads
 from choreo.viz import Table as PageTable
 from choreo.viz import Tone
 from choreo.viz.film import encode_video
@@ -229,76 +228,6 @@ def _check_video(path: Path | None) -> None:
 def _check_episodes(episodes: int) -> None:
     if episodes < 1:
         raise UsageError(f"--episodes {episodes}: at least 1 episode is needed")
-
-
-def environment_of(
-    agent: Agent, env: str | None, run: Path, trust: bool = False
-) -> tuple[str, dict[str, Any]]:
-    """Environment id and options: those of the run, unless another environment is named.
-
-    Raises:
-        UsageError: there is none, or the id is from the files of the run, would have code
-            imported that the user has not named before, and the run is not trusted.
-    """
-    folder = run_folder_of(run)
-    options = agent.spec.make_options()
-    if (folder / "config.json").exists():
-        options["time_limit"] = options_of(RunFolder(folder))["training"].get("time_limit")
-    if env is None and knows_no_environment(agent):
-        raise UsageError(
-            f"this agent learned from recorded data ({agent.spec.id}) and knows no environment; "
-            "name one with --env"
-        )
-    name = agent.spec.id
-    if env is None and names_code(name) and not (trust or is_remembered(name)):
-        raise UsageError(
-            f"{run} names the code {name} as its environment, which whoever made that "
-            f"folder chose. Give --env {name} if that is what you want to run, or --trust "
-            "for a run of your own"
-        )
-    return env or name, options
-
-
-def knows_no_environment(agent: Agent) -> bool:
-    """Whether the agent comes from recorded data alone."""
-    return agent.spec.id.startswith("data:")
-
-
-def fitting_vector(
-    agent: Agent,
-    env: str | None,
-    num: int,
-    run: Path,
-    time_limit: int | None = None,
-    trust: bool = False,
-) -> VectorEnv:
-    """Environments for the agent; refuses those it was not made for."""
-    env_id, options = environment_of(agent, env, run, trust)
-    if time_limit is not None:
-        options["time_limit"] = time_limit
-    drawn = agent.spec.obs != "states"  # which takes most of the time: a process for every core
-    num = min(num, usable_cores()) if drawn else num
-    vector = make_vector(env_id, num, parallel=drawn and num > 1, **options)
-    try:
-        who = f"this agent, which was trained on {agent.spec.id}"
-        agent.spec.require_fit(vector.spec, f"{env_id} does not fit {who}")
-    except EnvironmentMismatch:
-        vector.close()
-        raise
-    return vector
-
-
-def replay_of(run: Path) -> Replay | None:
-    """The experience of a run as of its checkpoint, or None for a snapshot without one."""
-    folder, state = run_folder_of(run), load_state(run)
-    config = options_of(RunFolder(folder)) if (folder / "config.json").exists() else {}
-    if config.get("command") == "offline":  # whose data are the same at any time
-        imported = folder / "data" / CARD
-        data = open_dataset(imported.parent if imported.exists() else Path(config["data"]))
-        return first_episodes(data.replay, config.get("max_steps", 0))
-    if "replay" not in state or not (folder / "replay").is_dir():
-        return None
-    return Replay.open(folder / "replay", state["replay"])
 
 
 def _who(options: EvaluateOptions, agent: Agent) -> tuple[PolicyName, list[int] | None]:

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +81,15 @@ class Environment(abc.ABC):
             f"the rewards of {self.spec.id} cannot be computed from recorded physics states; those"
             " of dm_control can. Give a task such as walker_run"
         )
+
+    def set_observed(self, observation: Mapping[str, np.ndarray]) -> bool:
+        """Put the simulator into the state that a raw observation, by key, tells.
+
+        `coordinates` and `render` then show that state, with NaN for coordinates that are not
+        told; the open episode is lost. Returns False, and nothing is changed, where observations
+        of this environment do not tell its state.
+        """
+        return False
 
     def set_goal(self, goal: np.ndarray | None) -> None:
         """Give the episodes that begin from now on this goal; None draws one from the seed again.

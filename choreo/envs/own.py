@@ -1,5 +1,6 @@
 """A user's own `Environment`: held to its spec, its errors told as those of a simulator are."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,10 @@ class OwnEnvironment(Environment):
     def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool]:
         with self._foreign("when asked for a reward"):
             return self.inner.reward_at(physics, action)
+
+    def set_observed(self, observation: Mapping[str, np.ndarray]) -> bool:
+        with self._foreign("when put into a state"):
+            return self.inner.set_observed(observation)
 
     def set_goal(self, goal: np.ndarray | None) -> None:
         with self._foreign("when given a goal"):

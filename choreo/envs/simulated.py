@@ -1,6 +1,7 @@
 """The agent's pace over a simulator's: action repeat, scaling, time limit and finiteness."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -109,6 +110,10 @@ class SimulatedEnvironment(Environment):
             )
         found = self.simulator.reward_at(physics, self._to_own_units(action))
         return super().reward_at(physics, action) if found is None else found
+
+    def set_observed(self, observation: Mapping[str, np.ndarray]) -> bool:
+        self._open = False
+        return self.simulator.set_observed(observation)
 
     def close(self) -> None:
         self._open = False

@@ -6,15 +6,16 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from choreo.errors import CheckpointError, StorageError, UsageError
 from choreo.record.files import sync, write_whole, writing
 from choreo.schema import read_json
+
+if TYPE_CHECKING:  # torch is imported where tensors are read: what a run says needs none
+    from torch import Tensor
 
 FORMAT = 1
 TENSORS = "tensors.safetensors"
@@ -30,7 +31,7 @@ T = TypeVar("T")
 def save(
     folder: Path,
     name: str,
-    tensors: Mapping[str, torch.Tensor],
+    tensors: "Mapping[str, Tensor]",
     state: Mapping[str, Any],
     keep: int | None,
     point: bool = True,
@@ -71,12 +72,14 @@ def save(
     return final
 
 
-def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """Tensors (on the CPU) and state of the checkpoint in the folder `path`.
 
     Raises:
         CheckpointError: it is missing, truncated, changed, foreign or of another format.
     """
+    from safetensors.torch import load_file
+
     state = load_intact_state(path)
     file = Path(path) / TENSORS
     try:
@@ -167,8 +170,10 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in paths if not path.name.startswith(".")), key=_order)
 
 
-def _write(temporary: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
+def _write(temporary: Path, tensors: "Mapping[str, Tensor]", state: Mapping[str, Any]) -> None:
     """Write both files into the temporary folder and make them survive a power cut."""
+    from safetensors.torch import save_file
+
     text = json.dumps(state)
     file = temporary / TENSORS
     with writing(temporary):
@@ -190,10 +195,10 @@ def _write(temporary: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[
         sync(temporary)
 
 
-def _separate(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _separate(tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     """The tensors on the CPU, contiguous, no two in the same memory, as the file format wants."""
     seen: set[int] = set()
-    separate: dict[str, torch.Tensor] = {}
+    separate: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         plain = tensor.detach().to("cpu").contiguous()
         address = plain.untyped_storage().data_ptr()

@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import torch
-
 PACKAGE = Path(__file__).parents[1]
 SECONDS = 10  # for git, which may lie on a slow disk
 
 
 def hardware(cuda: bool = True) -> dict[str, Any]:
     """Processor, usable cores, and with `cuda` the name of the CUDA device, or None."""
+    import torch  # here, so that reading a run needs no torch
+
     device = torch.cuda.get_device_name() if cuda and torch.cuda.is_available() else None
     return {
         "processor": _processor(),

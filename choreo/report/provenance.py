@@ -8,6 +8,7 @@ from typing import Any
 
 from choreo.agent import Agent, find_checkpoint
 from choreo.config_form import options_of
+from choreo.evaluation.subject import run_folder_of
 from choreo.record import RunFolder, checkpoint
 from choreo.viz import Table
 
@@ -136,12 +137,6 @@ def unrecorded(agent: Agent) -> Provenance:
     """What an agent itself tells, where no files are known."""
     kind, written = PARTS[agent.parts], _time(datetime.now(UTC))
     return Provenance(UNKNOWN, UNKNOWN, kind, agent.spec.id, "frames", None, written=written)
-
-
-def run_folder_of(run: Path) -> Path:
-    """The run folder that a run, checkpoint or snapshot path lies in; the path without one."""
-    run = Path(run).resolve()
-    return next((p for p in (run, *run.parents[:2]) if (p / "config.json").exists()), run)
 
 
 def report_folder(run: Path) -> Path:

@@ -1,8 +1,10 @@
 """Pictures in motion: film strips as PNG and small mp4 videos."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
 
 import av
 import numpy as np
@@ -12,6 +14,12 @@ from choreo.viz.drawing import GAP, INK, font, png
 from choreo.viz.report import Film
 
 LABEL = 92  # pixels left of a strip's rows
+COLOURS = 128  # of a picture in a GIF [ours]
+
+FilmForm = Literal["mp4", "gif", "webp"]
+"""How a film is encoded: H.264, or as pictures that move wherever pictures are shown."""
+MOST_PICTURES: dict[FilmForm, int | None] = {"mp4": None, "gif": 600, "webp": 600}
+"""Pictures of a film at most; GIF and WebP are put together in memory. [ours]"""
 
 
 @dataclass(frozen=True)
@@ -44,16 +52,45 @@ def film_strip(clips: Sequence[Clip], columns: int = 8) -> bytes:
     return png(sheet)
 
 
-def encode_video(frames: Sequence[np.ndarray], fps: float) -> bytes:
-    """Encode pictures uint8 (H, W, 3) as an mp4 (H.264); odd sizes lose a row or column."""
-    height, width = (side - side % 2 for side in frames[0].shape[:2])
+def encode(frames: Iterable[np.ndarray], fps: float, form: FilmForm) -> bytes:
+    """Encode pictures uint8 (H, W, 3), of which there is at least one, in one of the forms."""
+    return encode_video(frames, fps) if form == "mp4" else _encode_moving(frames, fps, form)
+
+
+def encode_video(frames: Iterable[np.ndarray], fps: float) -> bytes:
+    """Encode pictures uint8 (H, W, 3) as an mp4 (H.264); odd sizes lose a row or column.
+
+    Pictures are taken one by one, and equal ones give equal bytes: with more threads the encoder
+    would decide otherwise from machine to machine.
+    """
+    first, every = _first_and_all(frames)
+    height, width = (side - side % 2 for side in first.shape[:2])
     target = io.BytesIO()
     with av.open(target, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=max(1, round(fps)))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "26", "preset": "veryfast"}
-        for frame in frames:
+        stream.codec_context.thread_count = 1
+        for frame in every:
             picture = np.ascontiguousarray(frame[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return target.getvalue()
+
+
+def _encode_moving(frames: Iterable[np.ndarray], fps: float, form: FilmForm) -> bytes:
+    """A GIF or WebP that plays for ever; a GIF counts in hundredths of a second."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    if form == "gif":
+        pictures = [picture.quantize(COLOURS, dither=Image.Dither.NONE) for picture in pictures]
+    target, rest = io.BytesIO(), pictures[1:]
+    step = 10 if form == "gif" else 1
+    shown = max(step, round(1000 / fps / step) * step)
+    pictures[0].save(target, form, save_all=True, append_images=rest, duration=shown, loop=0)
+    return target.getvalue()
+
+
+def _first_and_all(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    rest = iter(frames)
+    first = next(rest)
+    return first, chain([first], rest)

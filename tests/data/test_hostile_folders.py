@@ -84,7 +84,7 @@ def test_steps_outside_the_folder_are_not_read(folder: Path, which: str, part: P
 
 def test_steps_that_are_a_link_are_no_steps_of_a_run(folder: Path) -> None:
     """Also where a run is read as a run."""
-    from choreo.cli.measure import replay_of
+    from choreo.evaluation.subject import replay_of
 
     inside, outside = folder / "run" / SEGMENT, folder / "outside"
     inside.rename(outside)

@@ -161,8 +161,8 @@ def test_a_system_that_refuses_the_tensors_is_an_error(tmp_path: Path) -> None:
 KILLED = """
 import itertools, os, shutil, sys
 from pathlib import Path
-import torch
-from choreo.record import checkpoint, files, latest, load, save
+import safetensors.torch, torch
+from choreo.record import latest, load, save
 
 folder, keep, second = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 calls = {"left": -1}
@@ -176,7 +176,7 @@ def deadly(function):
     return wrapped
 
 for owner, names in ((os, ["fsync", "mkdir", "rename", "replace", "rmdir", "unlink"]),
-                     (checkpoint, ["save_file"])):
+                     (safetensors.torch, ["save_file"])):
     for name in names:
         setattr(owner, name, deadly(getattr(owner, name)))
 

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -92,6 +93,10 @@ class Simulator(abc.ABC):
     def reward_at(self, physics: np.ndarray, action: np.ndarray) -> tuple[float, bool] | None:
         """See `Environment.reward_at`, with an action in own units; None where it cannot be."""
         return None
+
+    def set_observed(self, observation: Mapping[str, np.ndarray]) -> bool:
+        """See `Environment.set_observed`; coordinates that are not told become NaN."""
+        return False
 
     @abc.abstractmethod
     def close(self) -> None:

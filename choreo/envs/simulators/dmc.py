@@ -15,10 +15,11 @@ from dm_control.suite import common, quadruped
 from dm_env import specs
 
 from choreo.envs.rendering.artist import Artist
-from choreo.envs.simulators import coordinates, joints, physics_states
+from choreo.envs.simulators import coordinates, joints, observed, physics_states
 from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.simulators.coordinates import NO_COORDINATES, Coordinates
 from choreo.envs.simulators.layout import Layout
+from choreo.envs.simulators.observed import Telling, suite_telling
 from choreo.envs.simulators.values import reward_of
 from choreo.errors import EnvironmentMismatch, RendererUnavailable, UsageError
 
@@ -35,7 +36,8 @@ class DmSimulator(Simulator):
     Its uint8 arrays of rank 3 are images under their own names, channels first. A last step with
     discount 0 is terminal, with any other discount it is a time limit. `frame_limit` is needed
     only where the environment does not know its own. `larger` has geoms, by name, that are drawn
-    so many times as large where people look and no camera is named.
+    so many times as large where people look and no camera is named; `telling` is how observations
+    tell the state.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class DmSimulator(Simulator):
         camera: str = "0",
         frame_limit: int | None = None,
         larger: Mapping[str, float] = types.MappingProxyType({}),
+        telling: Telling | None = None,
     ) -> None:
         self.id = id
+        self._telling, self._shows = telling, False
         self._larger = larger
         self._environment = environment
         self._tells_reward = False  # not yet looked at
@@ -70,7 +74,7 @@ class DmSimulator(Simulator):
         self._random.seed(np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint32))
         with _old_numpy_names():
             self._raw = self._environment.reset().observation
-        self._frame = 0
+        self._frame, self._shows = 0, False
 
     def step(self, action: np.ndarray) -> Frame:
         try:
@@ -88,7 +92,10 @@ class DmSimulator(Simulator):
         return self._layout.read(self._raw, first=self._frame == 0)
 
     def coordinates(self) -> np.ndarray:
-        return coordinates.as_array(self._named, self._physics() if self._named.names else None)
+        values = coordinates.as_array(self._named, self._physics() if self._named.names else None)
+        if self._shows and self._telling is not None:
+            values[[name in self._telling.untold for name in self._named.names]] = np.nan
+        return values
 
     def joints_at_limits(self) -> float:
         return joints.share_at_limits_of(getattr(self._environment, "physics", None))
@@ -112,6 +119,20 @@ class DmSimulator(Simulator):
             physics_states.check_reward(self.id, self._environment, self.reset)
             self._tells_reward = True
         return physics_states.reward_at(self._environment, physics, action)
+
+    def set_observed(self, observation: Mapping[str, np.ndarray]) -> bool:
+        vector, spec = observation.get("observation"), self.observations.get("observation")
+        if self._telling is None or vector is None or spec is None:
+            return False
+        if np.shape(vector) != spec.shape or not np.isfinite(vector).all():
+            return False
+        parts = self._layout.parts(np.asarray(vector, np.float64))
+        try:
+            observed.put(self._telling, self._physics(), {str(k): v for k, v in parts.items()})
+        except (KeyError, ValueError):  # a task of the domain that observes something else
+            return False
+        self._shows = True
+        return True
 
     def close(self) -> None:
         self._artist.close()
@@ -159,7 +180,8 @@ def suite_simulator(id: str, domain: str, task: str, time_limited: bool = True) 
     load = _load_escape if (domain, task) == ("quadruped", "escape") else _load
     environment = load(domain, task, options)
     named, larger = coordinates.suite_coordinates(domain), DRAWN_LARGER.get(domain, {})
-    return DmSimulator(id, environment, named, camera_of(domain), larger=larger)
+    telling = suite_telling(domain)
+    return DmSimulator(id, environment, named, camera_of(domain), larger=larger, telling=telling)
 
 
 class _PhysicsWithoutContexts(quadruped.Physics):

@@ -16,6 +16,7 @@ from dm_control.utils import rewards
 
 from choreo.envs.simulators import dmc
 from choreo.envs.simulators.coordinates import suite_coordinates
+from choreo.envs.simulators.observed import suite_telling
 
 SECONDS = 20  # as the suite's point mass
 ANYWHERE = 0.25  # m; a start is at most so far from the middle along each axis: the domain
@@ -62,4 +63,5 @@ def make_point_mass(
         time_limit=SECONDS if time_limited else math.inf,
     )
     larger = dmc.DRAWN_LARGER["point_mass"]
-    return dmc.DmSimulator(id, environment, suite_coordinates("point_mass"), larger=larger)
+    named, telling = suite_coordinates("point_mass"), suite_telling("point_mass")
+    return dmc.DmSimulator(id, environment, named, larger=larger, telling=telling)

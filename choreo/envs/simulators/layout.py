@@ -62,6 +62,10 @@ class Layout:
             shown[name] = images.channel_first(_taken(raw, key, declared, first), last)
         return shown
 
+    def parts(self, vector: np.ndarray) -> dict[str | None, np.ndarray]:
+        """Return the arrays by their own names, flat, that a vector (D,) was put together from."""
+        return {key: vector[place] for key, place, _ in self._slots}
+
     def _describe(self, id: str, entries: dict[str | None, Any]) -> dict[str, ArraySpec]:
         if self._size and _VECTOR in self._images:
             raise EnvironmentMismatch(

@@ -20,6 +20,7 @@ from dm_control.utils import rewards
 
 from choreo.envs.simulators import dmc
 from choreo.envs.simulators.coordinates import Coordinates, suite_coordinates
+from choreo.envs.simulators.observed import suite_telling
 
 _INF = float("inf")
 
@@ -137,7 +138,8 @@ def make_walker(id: str, task: str, time_limited: bool = True) -> dmc.DmSimulato
         time_limit=_WALKER_SECONDS if time_limited else math.inf,
         control_timestep=_WALKER_TIMESTEP,
     )
-    return dmc.DmSimulator(id, environment, suite_coordinates("walker"))
+    named, telling = suite_coordinates("walker"), suite_telling("walker")
+    return dmc.DmSimulator(id, environment, named, telling=telling)
 
 
 def make_quadruped(id: str, task: str, time_limited: bool = True) -> dmc.DmSimulator:
@@ -152,7 +154,8 @@ def make_quadruped(id: str, task: str, time_limited: bool = True) -> dmc.DmSimul
         control_timestep=_QUADRUPED_TIMESTEP,
     )
     named = suite_coordinates("quadruped")
-    return dmc.DmSimulator(id, environment, named, dmc.camera_of("quadruped"))
+    camera, telling = dmc.camera_of("quadruped"), suite_telling("quadruped")
+    return dmc.DmSimulator(id, environment, named, camera, telling=telling)
 
 
 def make_jaco(

@@ -1,6 +1,7 @@
 """What every vector of environments is: one batch a step, one interface, one common spec."""
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -61,6 +62,10 @@ class VectorEnv(abc.ABC):
     @abc.abstractmethod
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         """Draw environment `index` as uint8 (H, W, 3)."""
+
+    def set_observed(self, index: int, observation: Mapping[str, np.ndarray]) -> bool:
+        """Put environment `index` into a state, see `Environment.set_observed`."""
+        return False
 
     @abc.abstractmethod
     def close(self) -> None:

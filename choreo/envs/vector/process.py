@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -79,6 +79,9 @@ class ProcessVector(VectorEnv):
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         return self._ask(index, ("render", height, width))
 
+    def set_observed(self, index: int, observation: Mapping[str, np.ndarray]) -> bool:
+        return self._ask(index, ("set_observed", dict(observation)))
+
     def set_goal(self, index: int, goal: np.ndarray | None) -> None:
         given = None if goal is None else np.asarray(goal, dtype=np.float64)
         self._ask(index, ("set_goal", given))
@@ -141,9 +144,9 @@ class _Worker:
             self.process = subprocess.Popen(
                 _command(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
-                env=_environment(),
+                env=child_environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=_stderr(),  # what simulators print is no result
+                stdout=child_output(),  # what simulators print is no result
             )
         self._connection = Connection(ours.detach())
 
@@ -211,7 +214,8 @@ def _command(descriptor: int) -> list[str]:
     return [*program, str(descriptor), str(os.getpid()), *main]
 
 
-def _stderr() -> int:
+def child_output() -> int:
+    """Where a child's output goes: standard error, or nowhere where that is closed."""
     try:
         os.fstat(2)
     except OSError:  # `2>&-` closes it
@@ -219,7 +223,7 @@ def _stderr() -> int:
     return 2
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Return the parent's environment with its import path and one thread for arithmetic."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

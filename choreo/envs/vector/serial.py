@@ -1,6 +1,7 @@
 """Several environments stepped one after the other in this process."""
 
 import weakref
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -50,6 +51,9 @@ class SerialVector(VectorEnv):
 
     def render(self, index: int, height: int, width: int) -> np.ndarray:
         return self._environments[index].render(height, width)
+
+    def set_observed(self, index: int, observation: Mapping[str, np.ndarray]) -> bool:
+        return self._environments[index].set_observed(observation)
 
     def set_goal(self, index: int, goal: np.ndarray | None) -> None:
         self._environments[index].set_goal(goal)

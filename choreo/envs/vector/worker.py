@@ -34,7 +34,7 @@ _SIGNAL_OF_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG
 def main() -> None:
     """Serve requests until the parent hangs up or dies."""
     leave_to_parent()
-    _end_with(int(sys.argv[2]), by_main_thread=MAIN in sys.argv)
+    end_with(int(sys.argv[2]), by_main_thread=MAIN in sys.argv)
     serve(Connection(int(sys.argv[1])))
 
 
@@ -104,6 +104,7 @@ def _answer(environment: Environment, name: str, arguments: list[Any]) -> Any:
         "joints_at_limits": environment.joints_at_limits,
         "render": environment.render,
         "set_goal": environment.set_goal,
+        "set_observed": environment.set_observed,
     }
     return answers[name](*arguments)
 
@@ -116,7 +117,7 @@ def _try_send(connection: Connection, reply: tuple[Any, ...]) -> bool:
     return True
 
 
-def _end_with(parent: int, by_main_thread: bool) -> None:
+def end_with(parent: int, by_main_thread: bool) -> None:
     """End soon after the parent, whatever this process does then; its environment closes if it can.
 
     A thread watches. Code that never lets go of Python's lock would stop it too, so the system is

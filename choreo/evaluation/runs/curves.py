@@ -64,7 +64,7 @@ def curves(runs: Sequence[Run], metric: str) -> dict[str, dict[str, Band]]:
     kind, name = metric.split("/", 1)
     found: dict[str, dict[str, list[tuple[np.ndarray, np.ndarray]]]] = {}
     for run in sorted(runs, key=lambda run: (task_key(run.task), method_key(run.method))):
-        series = _series(run, kind, name)
+        series = points_of(run, kind, name)
         if series is not None:
             of_task = found.setdefault(run.task, defaultdict(list))
             of_task[run.method].append(series)
@@ -74,7 +74,7 @@ def curves(runs: Sequence[Run], metric: str) -> dict[str, dict[str, Band]]:
     }
 
 
-def _series(run: Run, kind: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+def points_of(run: Run, kind: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Counts and values of a metric in a run, in order."""
     points = {
         int(count): value

@@ -1,0 +1,154 @@
+"""What a worker has open: a few agents with their simulators, and what it can be asked for."""
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from choreo.agent import Agent, find_checkpoint, load
+from choreo.envs.vector import VectorEnv
+from choreo.errors import UsageError
+from choreo.evaluation.axes import Axes
+from choreo.evaluation.choreography import MOST_STEPS
+from choreo.evaluation.subject import fitting_vector, replay_of
+from choreo.record import checkpoint
+from choreo.record.progress import Tell
+from choreo.replay import Replay
+from choreo.runtime import keep_memory, set_threads
+from choreo.studio import figures, live
+from choreo.studio.cache import Cache
+from choreo.studio.wire import Line, Message
+
+OPEN = 2  # agents that a worker holds, the one used longest ago goes first [ours]
+
+
+@dataclass
+class Opened:
+    """One run: its agent as of one checkpoint, and the simulators made for it."""
+
+    path: Path
+    folder: Path
+    env: str | None
+    trust: bool
+    agent: Agent
+    identity: str
+    simulates: bool = True
+    _one: VectorEnv | None = field(default=None, repr=False)
+    _axes: Axes | None = field(default=None, repr=False)
+
+    def vector(self, num: int) -> VectorEnv:
+        """`num` fresh environments that fit the agent; to be closed."""
+        return fitting_vector(self.agent, self.env, num, self.path, trust=self.trust)
+
+    def one(self) -> VectorEnv:
+        """The one environment that is kept for this run; no time limit that can be lifted."""
+        if self._one is None:
+            given = self.agent, self.env, 1, self.path
+            try:
+                self._one = fitting_vector(*given, MOST_STEPS, self.trust)
+            except UsageError:  # one that is made whole, with a limit of its own
+                self._one = fitting_vector(*given, trust=self.trust)
+        return self._one
+
+    def simulator(self) -> VectorEnv | None:
+        """The same, or None where there is none, or none that may be run."""
+        return self.one() if self.simulates else None
+
+    def axes(self, message: Message) -> Axes | None:
+        """The axes of the map, once that is there."""
+        if self._axes is None:
+            cache = Cache(self.folder, self.identity, message["cache_bytes"])
+            kept = cache.read_json(message["map"])
+            reading = None if kept is None else kept.get("reading")
+            with suppress(KeyError, TypeError, ValueError, IndexError):
+                self._axes = None if reading is None else Axes.from_json(reading)
+        return self._axes
+
+    def replay(self) -> Replay | None:
+        """The experience of the run, where it has one."""
+        return replay_of(self.path)
+
+    def close(self) -> None:
+        """Free the simulator."""
+        if self._one is not None:
+            self._one.close()
+
+
+class Desk:
+    """Opens runs and does what it is asked for."""
+
+    def __init__(self) -> None:
+        keep_memory()
+        set_threads(1)
+        self._opened: OrderedDict[str, Opened] = OrderedDict()
+
+    def do(self, line: Line, message: Message, data: bytes, tell: Tell) -> Any:
+        """Answer one request: a figure that is kept, one that is not, or a performance."""
+        task, params = message["task"], message["params"]
+        if task in figures.WITHOUT_AGENT:
+            return plain(figures.WITHOUT_AGENT[task](message, params))
+        opened = self.open(message)
+        if task == "perform":
+            return live.perform(opened, message, line)
+        cache = Cache(opened.folder, opened.identity, message["cache_bytes"])
+        return self._kept(opened, cache, message, data, tell)
+
+    def _kept(
+        self, opened: Opened, cache: Cache, message: Message, data: bytes, tell: Tell
+    ) -> dict[str, Any]:
+        """Compute a figure unless another process has done so; the files lie in the cache."""
+        name, figure = message["name"], figures.FIGURES[message["task"]]
+        with cache.alone(name, lambda: tell("waiting for another studio", 0, 1)):
+            if cache.read_json(name) is None:
+                made = figure(opened, message, data, tell)
+                for ending, content in made.files.items():
+                    cache.write(name + ending, content)
+                text = json.dumps(plain(made.result), allow_nan=False)
+                cache.write(f"{name}.json", text.encode())
+                cache.tidy()
+        return {"identity": opened.identity}
+
+    def open(self, message: Message) -> Opened:
+        """The run that a request names, as of the wanted checkpoint, or else of the latest."""
+        run, wanted = message["run"], message["identity"]
+        found = self._opened.pop(run["path"], None)
+        if found is not None and found.identity != wanted:
+            found.close()
+            found = None
+        if found is None:
+            while len(self._opened) >= OPEN:
+                self._opened.popitem(last=False)[1].close()
+            found = _open(run)
+        self._opened[run["path"]] = found
+        return found
+
+
+def _open(run: Mapping[str, Any]) -> Opened:
+    path = Path(run["path"])
+
+    def read(found: Path) -> tuple[Agent, str]:
+        return load(found), checkpoint.identity(found)
+
+    agent, identity = checkpoint.steady(lambda: find_checkpoint(path), read)
+    return Opened(
+        path, Path(run["folder"]), run["env"], run["trust"], agent, identity, run["simulates"]
+    )
+
+
+def plain(value: Any) -> Any:
+    """Values that JSON has: arrays as lists, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

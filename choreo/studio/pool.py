@@ -1,0 +1,179 @@
+"""Worker processes: started when needed, given back, ended when idle, hanging or lost."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from choreo.envs.vector.process import child_environment, child_output
+from choreo.envs.vector.worker import MAIN
+from choreo.errors import ChoreoError
+from choreo.studio import wire
+from choreo.studio.wire import Message
+
+END_SECONDS = 2.0  # for a worker that is told to end [ours]
+MEMORY = "If the machine ran out of memory, play fewer simulators at once."
+
+
+class WorkerLost(ChoreoError):
+    """A worker died or hangs; it has been ended, and the next one starts afresh."""
+
+
+class Worker:
+    """One process with agents and simulators in it, asked for one thing at a time."""
+
+    def __init__(self, process: subprocess.Popen[bytes], end: socket.socket) -> None:
+        self.process, self._end = process, end
+        self.run, self.idle_since = "", time.monotonic()
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    @staticmethod
+    async def start() -> "Worker":
+        """A new process; what it imports takes some seconds, during which it can be asked."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                _command(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                env=child_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=child_output(),
+            )
+        worker = Worker(process, ours)
+        worker._reader, worker._writer = await asyncio.open_connection(sock=ours)
+        return worker
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+    async def send(self, message: Message, data: bytes = b"") -> None:
+        """Send a message; raises WorkerLost."""
+        try:
+            self._writer.write(wire.pack(message, data))
+            await self._writer.drain()
+        except OSError as error:
+            raise self._lost() from error
+
+    async def receive(self, patience: float) -> tuple[Message, bytes]:
+        """The next message; raises WorkerLost after `patience` seconds without one."""
+        try:
+            async with asyncio.timeout(patience):
+                return await wire.read(self._reader)
+        except TimeoutError as error:
+            self.kill()
+            raise WorkerLost(
+                f"The simulator gave no answer within {patience:.0f} s and was ended. Start again: "
+                "the next start makes a new one"
+            ) from error
+        except (asyncio.IncompleteReadError, OSError, ValueError) as error:
+            raise self._lost() from error
+
+    def _lost(self) -> WorkerLost:
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS / 4)  # it hangs up a moment before it has ended
+        self.kill()
+        code = self.process.returncode
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return WorkerLost(
+            f"The process of the simulator {how}. {MEMORY} Start again: the next start makes a new "
+            "process"
+        )
+
+    def kill(self) -> None:
+        """End the process at once; a second call does nothing."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS)
+        self._writer.close()
+
+
+class Pool:
+    """At most so many workers; the one that did a run last is preferred for it again."""
+
+    def __init__(self, most: int, idle: float) -> None:
+        self.most, self.idle = most, idle
+        self.workers: set[Worker] = set()
+        self._free: list[Worker] = []
+        self._slots = asyncio.Semaphore(most)
+        self._reaper: asyncio.Task[None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether all are at work."""
+        return self._slots.locked()
+
+    @asynccontextmanager
+    async def lease(self, run: str) -> AsyncIterator[Worker]:
+        """A worker for the block; one that is left in the middle of something is ended."""
+        async with self._slots:
+            worker = self._pick(run) or await self._start()
+            worker.run = run
+            try:
+                yield worker
+            except BaseException:
+                self._drop(worker)
+                raise
+            self._give_back(worker)
+
+    def _pick(self, run: str) -> Worker | None:
+        for dead in [worker for worker in self._free if not worker.alive]:
+            self._free.remove(dead)
+            self._drop(dead)
+        if not self._free:
+            return None
+        same = [worker for worker in self._free if worker.run == run]
+        if not same and len(self.workers) < self.most:
+            return None
+        worker = same[-1] if same else self._free[0]
+        self._free.remove(worker)
+        return worker
+
+    async def _start(self) -> Worker:
+        if self._reaper is None:
+            self._reaper = asyncio.create_task(self._reap())
+        worker = await Worker.start()
+        self.workers.add(worker)
+        return worker
+
+    def _give_back(self, worker: Worker) -> None:
+        if worker.alive:
+            worker.idle_since = time.monotonic()
+            self._free.append(worker)
+        else:
+            self._drop(worker)
+
+    def _drop(self, worker: Worker) -> None:
+        worker.kill()
+        self.workers.discard(worker)
+
+    async def _reap(self) -> None:
+        """End workers that had nothing to do for a while."""
+        while True:
+            await asyncio.sleep(min(self.idle / 4, 10.0))
+            for worker in list(self._free):
+                if time.monotonic() - worker.idle_since > self.idle:
+                    self._free.remove(worker)
+                    self._drop(worker)
+
+    def close(self) -> None:
+        """End all workers."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        for worker in list(self.workers):
+            self._drop(worker)
+        self._free.clear()
+
+
+def _command(descriptor: int) -> list[str]:
+    main = [MAIN] if threading.current_thread() is threading.main_thread() else []
+    program = [sys.executable, "-P", "-m", "choreo.studio.worker"]
+    return [*program, str(descriptor), str(os.getpid()), *main]

@@ -1,0 +1,177 @@
+"""Figures are computed once, kept under the checkpoint's hash, and written nowhere else."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import toy_studio
+from toy_studio import Client, score, serving, tree
+
+from choreo.record import checkpoint
+from choreo.studio.cache import Cache, name_of
+from choreo.studio.runs import find_runs, identity_of
+
+NAME = name_of("film", 1, {"skill": 0})
+
+
+def test_a_film_is_made_once_for_two_who_ask_and_two_servers(client: Client, runs: Path) -> None:
+    before = tree(runs)
+    path = f"/api/runs/{client.run()}/films/trained/1"
+    with serving(runs, trust=True) as other:
+        second, answers = Client(other.address), []
+        both = [
+            threading.Thread(target=lambda c=c: answers.append(c.settled(f"{path}.webp")))
+            for c in (client, second)
+        ]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+    assert [one.status for one in answers] == [200, 200], answers
+    assert answers[0].body == answers[1].body and answers[0].body.startswith(b"RIFF")
+    assert answers[0].headers["content-type"] == "image/webp"
+    film = client.get(f"{path}.mp4")
+    assert (film.status, film.headers["content-type"]) == (200, "video/mp4")
+    part = client.get(f"{path}.mp4", headers=client.usual | {"Range": "bytes=0-99"})
+    assert (part.status, part.body) == (206, film.body[:100])
+    known = client.usual | {"If-None-Match": film.headers["etag"]}
+    assert client.get(f"{path}.mp4", headers=known).status == 304
+    folder = next(runs.iterdir()) / "studio"
+    assert len(list(folder.rglob("film-*.mp4"))) == 1
+    assert tree(runs) == before
+
+
+def test_the_map_of_all_conditions_is_there_at_once_the_second_time(
+    client: Client, runs: Path
+) -> None:
+    path = f"/api/runs/{client.run()}/map"
+    found = client.settled(path).json
+    assert found["state"] == "ready", found
+    skills = len(found["map"]["skills"])
+    assert skills == 4 and len(found["switching"]["hits"]) == 4
+    assert all(isinstance(one, str) for one in found["verdicts"])
+    for condition in ("untrained", "random"):
+        other = client.get(f"{path}?condition={condition}").json
+        assert other["map"]["condition"] == condition
+    with serving(runs, trust=True) as again:
+        second, began = Client(again.address), time.monotonic()
+        assert second.get(path).json["map"] == found["map"]
+        assert time.monotonic() - began < 2
+    assert identity_of(find_runs(runs)[0]) == found["checkpoint"]
+
+
+def test_a_score_is_imagined_and_filmed_as_choreo_play_does(client: Client) -> None:
+    run = f"/api/runs/{client.run()}"
+    asked = {"score": score((1, 8), (2, 8))}
+    imagined = client.done(f"{run}/imagine", asked)
+    assert imagined["result"]["skills"] == [1] * 8 + [2] * 8, imagined
+    film = client.done(f"{run}/film", asked | {"format": "gif"})
+    answer = client.get(film["result"]["url"])
+    assert answer.headers["content-type"] == "image/gif"
+    assert answer.headers["cache-control"].endswith("immutable")
+    assert client.post(f"{run}/film", asked | {"format": "gif"}).status == 200  # kept
+
+
+def test_a_score_is_checked(client: Client) -> None:
+    asked = {"score": score((1, 8))}
+    assert client.post("/api/score/check", asked).json["moves"] == asked["score"]["moves"]
+    wrong = client.post("/api/score/check", {"score": {"moves": [{"skill": 0}]}})
+    assert wrong.status == 400 and "steps" in wrong.json["error"]
+
+
+@pytest.mark.parametrize("path", ["films/trained/99.webp", "films/trained/-1.webp"])
+def test_a_skill_that_there_is_not(client: Client, path: str) -> None:
+    assert client.get(f"/api/runs/{client.run()}/{path}").status == 404
+
+
+def test_choices_are_those_of_a_fine_tuned_agent(client: Client) -> None:
+    answer = client.get(f"/api/runs/{client.run()}/choices")
+    assert answer.status == 404 and "finetune" in answer.json["do"]
+
+
+def test_progress_and_changes_come_over_the_watch(client: Client) -> None:
+    run = client.run()
+    with client.socket(f"/api/runs/{run}/watch") as socket:
+        assert toy_studio.told(socket, "run")["id"] == run
+        client.get(f"/api/runs/{run}/films/random/2.webp")
+        states = []
+        while not states or states[-1] not in ("ready", "failed"):
+            found = toy_studio.told(socket, "job")
+            states.append(found["state"])
+        assert states[-1] == "ready"
+
+
+def test_a_cache_is_written_whole_bounded_and_by_one_at_a_time(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "a" * 64, most=2500)
+    for skill in range(4):
+        cache.write(f"{name_of('film', 1, {'skill': skill})}.webp", bytes(1000))
+        cache.tidy()
+    assert len(list(tmp_path.rglob("*.webp"))) == 2
+    inside, order = threading.Event(), []
+
+    def hold() -> None:
+        with cache.alone(NAME):
+            inside.set()
+            time.sleep(0.3)
+            order.append("first")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(10)
+    with Cache(tmp_path, "a" * 64, most=2500).alone(NAME):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_what_others_left_in_the_cache_stays(tmp_path: Path) -> None:
+    """Links lead nowhere, and only names that are given here are removed."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    kept = outside / f"{NAME}.webp"
+    kept.write_bytes(bytes(5000))
+    run = tmp_path / "run"
+    (run / "studio").mkdir(parents=True)
+    (run / "studio" / ("b" * 16)).symlink_to(outside)
+    (run / "studio" / "notes.txt").write_text("mine")
+    cache = Cache(run, "b" * 64, most=0)
+    cache.tidy()
+    assert kept.exists() and (run / "studio" / "notes.txt").exists()
+    assert cache.read(f"{NAME}.webp") is None
+    with pytest.raises(Exception, match=r"Could not write"):
+        cache.write(f"{NAME}.webp", b"")
+    assert kept.read_bytes() == bytes(5000)
+
+
+def test_a_run_that_cannot_be_written_is_cached_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "studio").symlink_to("/proc")
+    Cache(run, "c" * 64, most=10**6).write(f"{NAME}.webp", b"film")
+    assert list((tmp_path / "cache").rglob("*.webp")) and len(list(run.iterdir())) == 1
+
+
+def test_a_kept_result_that_is_no_result_is_made_anew(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "d" * 64, most=10**6)
+    for content in (b"", b"[", b"[]", b"[" * 100_000, b"\xff", json.dumps("text").encode()):
+        cache.write(f"{NAME}.json", content)
+        assert cache.read_json(NAME) is None
+
+
+def test_a_checkpoint_without_hash_of_its_own_names_no_folder(runs: Path, tmp_path: Path) -> None:
+    """Whoever can edit a state can write any text in place of the hash."""
+    source = checkpoint.latest(next(runs.iterdir()) / "checkpoints")
+    assert source is not None
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    state = json.loads((source / "state.json").read_text())
+    state["tensors_sha256"] = "../../outside"
+    (forged / "state.json").write_text(json.dumps(state))
+    identity = identity_of(find_runs(tmp_path)[0])
+    assert identity is not None and set(identity) <= set("0123456789abcdef")
