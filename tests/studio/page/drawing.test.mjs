@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contrast, inkOn, luminance, shareColour } from "../../../choreo/studio/static/logic/colour.mjs";
-import { limits, linear, lineThrough, neighbour, plane, ticks } from "../../../choreo/studio/static/logic/scale.mjs";
+import { coreLimits, limits, linear, lineThrough, neighbour, plane, ticks } from "../../../choreo/studio/static/logic/scale.mjs";
 
 const shares = Array.from({ length: 101 }, (_, n) => n / 100);
 
@@ -29,6 +29,13 @@ test("limits leave out what is missing and never have no size", () => {
   const { x0, x1, y0, y1 } = limits([[3, 0]]);
   assert.ok(x1 > x0 && y1 > y0);
   assert.ok(limits([]).x1 > limits([]).x0);
+});
+
+test("a stray path does not shrink the map, an end never falls off it", () => {
+  const path = Array.from({ length: 100 }, (_, n) => [n === 50 ? 1000 : n / 100, 0.5]);
+  const { x0, x1 } = coreLimits([[0, 0], [2, 1]], path, 0);
+  assert.deepEqual([x0, x1], [0, 2]);
+  assert.deepEqual(coreLimits([[0, 0], [2, 1]], [], 0), { x0: 0, x1: 2, y0: 0, y1: 1 });
 });
 
 test("a click leads back to the coordinates it stands for", () => {

@@ -24,6 +24,15 @@ function widened(values, room) {
   return [low - room * size, high + room * size];
 }
 
+/** Limits that hold all `ends`, and of the paths the middle nine tenths each way. */
+export function coreLimits(ends, passed, room = 0.06) {
+  const good = passed.filter(isPoint);
+  const core = [0, 1].map((axis) => good.map((point) => point[axis]).sort((a, b) => a - b));
+  const at = (values, share) => values[Math.round(share * (values.length - 1))];
+  const corners = good.length ? [0.05, 0.95].map((share) => core.map((values) => at(values, share))) : [];
+  return limits([...ends, ...corners], room);
+}
+
 /** A linear map from [a, b] to [c, d], with its inverse. */
 export function linear([a, b], [c, d]) {
   const slope = (d - c) / (b - a || 1);

@@ -3,7 +3,7 @@
 import { radius, spoken } from "../logic/atlas.mjs";
 import { css, IDLE, inkOn, shareColour } from "../logic/colour.mjs";
 import { percent } from "../logic/format.mjs";
-import { isPoint, limits, lineThrough, neighbour, plane } from "../logic/scale.mjs";
+import { coreLimits, isPoint, lineThrough, neighbour, plane } from "../logic/scale.mjs";
 import { axes, sheet } from "./axes.mjs";
 import { el, fitted, svg } from "./dom.mjs";
 
@@ -15,7 +15,7 @@ export function skillMap({ atlas, selected = null, choose = null, pick = null, l
   const drawn = atlas.skills.filter((found) => isPoint(found.at));
   const state = { selected, goal: null, reached: null };
   const uses = drawn.map((found) => found.use);
-  const area = limits(drawn.flatMap((found) => [found.at, ...found.path]));
+  const area = coreLimits(drawn.map((found) => found.at), drawn.flatMap((found) => found.path));
   const box = fitted((width) => {
     const height = Math.round(Math.min(Math.max(width * 0.66, 260), 620));
     const { node, box: room } = sheet(width, height, { class: pick ? "map picking" : "map", role: "group", "aria-label": label });
@@ -23,8 +23,8 @@ export function skillMap({ atlas, selected = null, choose = null, pick = null, l
     const measured = atlas.kind === "coordinates";
     node.append(axes(scales, room, atlas.axes, { ticked: measured }));
     if (pick) node.append(ground(node, room, scales, pick));
-    node.append(pathOf(drawn, state.selected, scales), points(box, drawn, atlas, uses, scales, state, choose));
-    if (state.reached) node.append(svg("path", { class: "path real", d: lineThrough(state.reached, scales.x, scales.y) }));
+    const path = state.reached ?? drawn.find((found) => found.skill === state.selected)?.path ?? [];
+    node.append(svg("svg", { ...inner(room) }, trail(path, scales)), points(box, drawn, atlas, uses, scales, state, choose));
     if (state.goal) node.append(target(scales.x(state.goal[0]), scales.y(state.goal[1])));
     return node;
   }, { class: "drawing" }, signal);
@@ -85,10 +85,12 @@ function walked(event, box, drawn, places, n, act) {
   }
 }
 
-function pathOf(drawn, selected, { x, y }) {
-  const found = drawn.find((each) => each.skill === selected);
-  return svg("path", { class: "path real", d: found ? lineThrough(found.path, x, y) : "" });
+/** The part of the sheet within the axes: what is drawn in it is cut off at its edges. */
+function inner({ left, top, width, height }) {
+  return { x: left, y: top, width, height, viewBox: `${left} ${top} ${width} ${height}` };
 }
+
+const trail = (path, { x, y }) => svg("path", { class: "path real", d: lineThrough(path, x, y) });
 
 function ground(node, room, scales, pick) {
   const rect = svg("rect", { class: "ground", x: room.left, y: room.top, width: room.width, height: room.height });

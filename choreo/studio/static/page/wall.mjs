@@ -3,7 +3,7 @@
 import { byHit } from "../logic/atlas.mjs";
 import { css, IDLE, shareColour } from "../logic/colour.mjs";
 import { percent } from "../logic/format.mjs";
-import { limits, lineThrough, plane } from "../logic/scale.mjs";
+import { coreLimits, lineThrough, plane } from "../logic/scale.mjs";
 import { el, put, select, svg } from "./dom.mjs";
 import { film, filmPath, stillness } from "./film.mjs";
 
@@ -28,7 +28,8 @@ export function sketch(found, area) {
     drawable && svg("circle", { class: "dot real", cx: x(end[0]), cy: y(end[1]), r: 4 }));
 }
 
-export const areaOf = (atlas) => limits(atlas.skills.flatMap((found) => [found.at, ...found.path]));
+export const areaOf = (atlas) =>
+  coreLimits(atlas.skills.map((found) => found.at), atlas.skills.flatMap((found) => found.path));
 
 /** All tiles; `choose(skill)` hears of a click. The node's `select(skill)` marks one. */
 export function wall(ctx, atlas, chosen, choose) {
