@@ -19,12 +19,17 @@ class ParticleEntropy(IntrinsicReward):
     def __init__(self, config: ExplorationConfig) -> None:
         super().__init__()
         self.neighbours = config.neighbours
+        # The distances come in many pieces, and have kernels of their own. Not as a decorator,
+        # which would have every command import the compiler.
+        self._uncompiled = torch.compiler.disable(_log_distance)
 
     def loss(self, replayed: Replayed) -> Tensor:
         return replayed.kl.new_zeros(())
 
-    @torch.compiler.disable  # the distances come in many pieces, and have kernels of their own
     def reward(self, trajectory: Trajectory) -> Tensor:
-        particles = trajectory.deter.detach().flatten(0, 1)  # ((H + 1) * N, D)
-        distance = entropy_reward(particles, self.neighbours, clip=0.0)
-        return distance.log1p().view(trajectory.deter.shape[:-1])
+        return self._uncompiled(trajectory.deter, self.neighbours)
+
+
+def _log_distance(deter: Tensor, neighbours: int) -> Tensor:
+    particles = deter.detach().flatten(0, 1)  # ((H + 1) * N, D)
+    return entropy_reward(particles, neighbours, clip=0.0).log1p().view(deter.shape[:-1])

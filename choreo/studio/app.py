@@ -67,12 +67,12 @@ def make_app(studio: Studio, port: int) -> ASGIApp:
     app.add_api_websocket_route("/api/runs/{id}/perform", stage.serve)
     if STATIC.is_dir():
         files = Static(directory=STATIC)
-        app.mount("/static", files)
 
-        async def index(request: Request) -> Response:
+        async def _index(request: Request) -> Response:
             return await files.get_response("index.html", request.scope)
 
-        app.add_route("/", index)
+        app.mount("/static", files)
+        app.add_route("/", _index)
     for kind in (ChoreoError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _told)
     return Guard(app, studio.keys, studio.settings.host, port)

@@ -13,15 +13,15 @@ import numpy as np
 
 from choreo.agent import Agent, find_checkpoint, load
 from choreo.envs.vector import VectorEnv
-from choreo.errors import UsageError
 from choreo.evaluation.axes import Axes
-from choreo.evaluation.choreography import MOST_STEPS
+from choreo.evaluation.choreography import MOST_STEPS as LONG
+from choreo.evaluation.performance import open_stage
 from choreo.evaluation.subject import fitting_vector, replay_of
 from choreo.record import checkpoint
 from choreo.record.progress import Tell
 from choreo.replay import Replay
 from choreo.runtime import keep_memory, set_threads
-from choreo.studio import figures, live
+from choreo.studio import live, tasks
 from choreo.studio.cache import Cache
 from choreo.studio.wire import Line, Message
 
@@ -41,6 +41,7 @@ class Opened:
     simulates: bool = True
     _one: VectorEnv | None = field(default=None, repr=False)
     _axes: Axes | None = field(default=None, repr=False)
+    _replay: Replay | None = field(default=None, repr=False)
 
     def vector(self, num: int) -> VectorEnv:
         """`num` fresh environments that fit the agent; to be closed."""
@@ -50,10 +51,7 @@ class Opened:
         """The one environment that is kept for this run; no time limit that can be lifted."""
         if self._one is None:
             given = self.agent, self.env, 1, self.path
-            try:
-                self._one = fitting_vector(*given, MOST_STEPS, self.trust)
-            except UsageError:  # one that is made whole, with a limit of its own
-                self._one = fitting_vector(*given, trust=self.trust)
+            self._one = open_stage(lambda limit: fitting_vector(*given, limit, self.trust), LONG)
         return self._one
 
     def simulator(self) -> VectorEnv | None:
@@ -72,12 +70,15 @@ class Opened:
 
     def replay(self) -> Replay | None:
         """The experience of the run, where it has one."""
-        return replay_of(self.path)
+        if self._replay is None:
+            self._replay = replay_of(self.path)
+        return self._replay
 
     def close(self) -> None:
-        """Free the simulator."""
-        if self._one is not None:
-            self._one.close()
+        """Free the simulator and the experience."""
+        for one in (self._one, self._replay):
+            if one is not None:
+                one.close()
 
 
 class Desk:
@@ -90,9 +91,9 @@ class Desk:
 
     def do(self, line: Line, message: Message, data: bytes, tell: Tell) -> Any:
         """Answer one request: a figure that is kept, one that is not, or a performance."""
-        task, params = message["task"], message["params"]
-        if task in figures.WITHOUT_AGENT:
-            return plain(figures.WITHOUT_AGENT[task](message, params))
+        task = message["task"]
+        if task in tasks.WITHOUT_AGENT:
+            return plain(tasks.WITHOUT_AGENT[task](message))
         opened = self.open(message)
         if task == "perform":
             return live.perform(opened, message, line)
@@ -103,7 +104,7 @@ class Desk:
         self, opened: Opened, cache: Cache, message: Message, data: bytes, tell: Tell
     ) -> dict[str, Any]:
         """Compute a figure unless another process has done so; the files lie in the cache."""
-        name, figure = message["name"], figures.FIGURES[message["task"]]
+        name, figure = message["name"], tasks.FIGURES[message["task"]]
         with cache.alone(name, lambda: tell("waiting for another studio", 0, 1)):
             if cache.read_json(name) is None:
                 made = figure(opened, message, data, tell)

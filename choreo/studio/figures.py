@@ -1,7 +1,6 @@
 """What a worker can compute for the page; the figures themselves are those of `evaluation`."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,20 +8,13 @@ import numpy as np
 from PIL import Image
 
 from choreo.agent import Agent, PolicyName
-from choreo.envs.vector import VectorEnv
-from choreo.errors import RendererUnavailable, UsageError
+from choreo.errors import RendererUnavailable
 from choreo.evaluation import measure_health, run_episodes
-from choreo.evaluation.atlas import axes_of, make_atlas, thinned
+from choreo.evaluation.atlas import axes_of, make_atlas
 from choreo.evaluation.choreography import Score
 from choreo.evaluation.conditions import CONDITIONS, usual_steps
 from choreo.evaluation.controls import untrained_agent
-from choreo.evaluation.imagining import (
-    Start,
-    draw_observations,
-    imagine,
-    start_of_replay,
-    start_of_reset,
-)
+from choreo.evaluation.dreamt_atlas import data_axes, dreamt_atlas
 from choreo.evaluation.performance import (
     STEP_SECONDS,
     Performance,
@@ -33,22 +25,22 @@ from choreo.evaluation.performance import (
 )
 from choreo.record.progress import Tell
 from choreo.report import verdicts
+from choreo.studio.wire import Message
 from choreo.viz.film import encode, encode_video
 
 if TYPE_CHECKING:
     from choreo.studio.desk import Opened
-from choreo.studio.wire import Message
 
 EPISODES = 2  # of every skill of the map: fewer than in the report, to be there sooner [ours]
 VECTORS = 16  # environments that the map is played in, as in the report
 DRAWN = 256  # height and width of films in pixels [ours]
 SMALL = 96  # of those on the wall [ours]
 FILM_FRAMES = 125  # of a film of the wall at most [ours]
-DREAM_FRAMES = 200  # of an imagined one at most [ours]
 TASK_STEPS = (
     500  # in which the choice of skills is shown, where the environment has no limit [ours]
 )
-MOST_FRAMES = 24  # of the recorded experience that are shown
+NOTHING = "There is neither a simulator nor recorded experience to imagine skills from."
+UNPLAYED = "Without a simulator nothing was played: the map shows what the model imagines."
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ Figure = Callable[["Opened", Message, bytes, Tell], Made]
 def map_of(opened: "Opened", _: Message, __: bytes, tell: Tell) -> Made:
     """All skills at a glance under three conditions, with what the report says of them."""
     if not opened.simulates:
-        return Made({"maps": {}, "why_not": "Without a simulator skills cannot be played."})
+        return _imagined_map(opened, tell)
     agent, num = opened.agent, min(opened.agent.num_skills, VECTORS)
     with opened.vector(num) as vector:
         report = measure_health(agent, vector, EPISODES, replay=opened.replay(), tell=tell)
@@ -92,6 +84,19 @@ def map_of(opened: "Opened", _: Message, __: bytes, tell: Tell) -> Made:
         },
         "verdicts": [verdict.sentence for verdict in sentences],
     })  # fmt: skip
+
+
+def _imagined_map(opened: "Opened", tell: Tell) -> Made:
+    """Without a simulator: where the model expects the skills to end up."""
+    replay = opened.replay()
+    if replay is None:
+        return Made({"maps": {}, "why_not": NOTHING})
+    axes = data_axes(opened.agent, replay)
+    maps = {
+        name: dreamt_atlas(opened.agent, replay, name, 0, axes, tell).to_json()
+        for name in ("trained", "untrained")
+    }
+    return Made({"maps": maps, "reading": axes.to_json(), "why_not": UNPLAYED})
 
 
 def film_of_skill(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
@@ -134,49 +139,6 @@ def _smaller(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(picture) for picture in pictures]
 
 
-def imagine_score(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
-    """What the model expects of a score."""
-    score = Score.from_json(message["params"]["score"])
-    agent, vector = opened.agent, opened.simulator()
-    imagined = imagine(agent, score, _start(opened, vector, score.seed), vector, tell)
-    axes = opened.axes(message)
-    path = None if axes is None else axes.of_steps(imagined.observations, imagined.coordinates)
-    every, rate = film_pace(agent.spec, score.steps, DREAM_FRAMES)
-    frames = _drawn(agent, imagined.observations, vector, every)
-    files = {} if not frames else {".mp4": encode_video(frames, rate)}
-    return Made(
-        {
-            "path": None if path is None else thinned(path),
-            "skills": imagined.skills,
-            "codes": imagined.codes,
-            "reward": imagined.reward if agent.plays_task else None,
-            "film": "file:.mp4" if files else None,
-            "axes": None if axes is None else list(axes.names),
-        },
-        files,
-    )
-
-
-def _start(opened: "Opened", vector: VectorEnv | None, seed: int) -> Start:
-    if vector is not None:
-        return start_of_reset(opened.agent, vector, seed)
-    replay = opened.replay()
-    if replay is None:
-        raise UsageError(
-            "there is neither a simulator nor recorded experience to begin from. Open the run "
-            "folder, or give an environment with --env"
-        )
-    return start_of_replay(opened.agent, replay, seed)
-
-
-def _drawn(
-    agent: Agent, observations: dict[str, np.ndarray], vector: VectorEnv | None, every: int = 1
-) -> list[np.ndarray] | None:
-    with suppress(RendererUnavailable):
-        return draw_observations(agent, observations, vector, DRAWN, every)
-    return None
-
-
 def film_of_score(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
     """A score as a film to keep: the same bytes that `choreo play` writes."""
     params = message["params"]
@@ -211,20 +173,3 @@ def _played(performance: Performance, tell: Tell) -> list[Performed]:
         tell("playing the task", item.step, performance.steps)
         items.append(item)
     return items
-
-
-FIGURES: dict[str, Figure] = {
-    "map": map_of,
-    "film": film_of_skill,
-    "imagine": imagine_score,
-    "score": film_of_score,
-    "choices": choices,
-}
-
-
-def check(_: Message, params: dict[str, Any]) -> Any:
-    """A score as it was understood."""
-    return Score.from_json(params["score"]).to_json()
-
-
-WITHOUT_AGENT: dict[str, Callable[[Message, dict[str, Any]], Any]] = {"check": check}

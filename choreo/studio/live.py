@@ -26,8 +26,9 @@ ALIVE_SECONDS = 5.0  # between signs of life while paused
 class Hand:
     """What the client wants now: which skill, how fast, whether to go on."""
 
-    def __init__(self, line: Line, seconds: float) -> None:
-        self.line, self.seconds = line, seconds  # of a step
+    def __init__(self, line: Line, seconds: float, speed: float) -> None:
+        self.line, self.usual = line, seconds
+        self.seconds = seconds / speed if speed else 0.0  # of a step
         self.skill: int | None = None
         self.size: int | None = None  # of pictures, in pixels
         self.paused, self.stopped = False, False
@@ -68,6 +69,8 @@ class Hand:
             self._frames = [count for count in self._frames if count > self.taken]
         elif kind == "skill":
             self.skill = message["skill"]
+        elif kind == "speed":
+            self.seconds = self.usual / message["speed"] if message["speed"] else 0.0
         else:
             self.stopped |= kind == "stop"
             self.paused = kind == "pause"
@@ -77,7 +80,7 @@ def perform(opened: "Opened", message: Message, line: Line) -> dict[str, Any]:
     """Play a score in the run's simulator and send every step as it is taken."""
     params, vector, axes = message["params"], opened.one(), opened.axes(message)
     seconds = vector.spec.step_seconds or STEP_SECONDS
-    hand = Hand(line, seconds / params["speed"] if params["speed"] else 0.0)
+    hand = Hand(line, seconds, params["speed"])
     hand.size, why = (params["size"], None) if params["draws"] else (None, params["why_not"])
     playing = play(opened.agent, vector, Score.from_json(params["score"]), hand.size)
     try:

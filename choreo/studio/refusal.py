@@ -48,7 +48,7 @@ def status_of(error: ChoreoError) -> int:
 
 def said(kind: str, text: str, status: int) -> Refusal:
     """An error's text with its last sentence, which says what to do, apart."""
-    for mark in (". ", "; ", ": "):
+    for mark in (". ", "; "):
         head, found, tail = text.rpartition(mark)
         if found and len(tail) > len("Try again"):
             do = tail[0].upper() + tail[1:]

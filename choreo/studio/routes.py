@@ -127,8 +127,11 @@ class Api:
         return Response(content[first : last + 1], 206, headers, kind)
 
     async def rewards(self, id: str) -> Response:
-        run = await self.studio.run(id)
-        return JSONResponse(await self.studio.ask("rewards", run, {}))
+        job = self.jobs.ensure(await self.studio.run(id), "rewards", {}, again=True)
+        await job.over.wait()
+        if job.error is not None:
+            raise Refusal(409, job.error["error"], job.error["do"])
+        return JSONResponse(job.result)
 
     async def frames(self, id: str) -> Response:
         job = self.jobs.ensure(await self.studio.run(id), "frames", {})

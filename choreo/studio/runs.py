@@ -177,6 +177,7 @@ def described(run: Run, settings: Settings, draws: str | None) -> Run:
     command = options.get("command")
     phase = command if command in COMMANDS else PHASES.get(agent.get("parts", ""), "finetune")
     entry = {
+        "checkpoint": _identity_or_none(run) if agent else None,
         "id": run.id,
         "title": run.title,
         "phase": phase,
@@ -195,6 +196,13 @@ def described(run: Run, settings: Settings, draws: str | None) -> Run:
         "why_not": cannot or undrawn,
     }
     return replace(run, entry=entry)
+
+
+def _identity_or_none(run: Run) -> str | None:
+    try:
+        return identity_of(run)
+    except (ChoreoError, OSError):
+        return None
 
 
 def _text(value: Any) -> str | None:

@@ -217,8 +217,6 @@ class Stage:
                 except Refusal as error:
                     await self._send(socket, _told_error(error))
                     continue
-                if message["type"] == "speed":
-                    continue
                 if message["type"] == "start":
                     error = Refusal(409, "A performance is under way.", "Stop it first.")
                     await self._send(socket, _told_error(error))

@@ -95,7 +95,7 @@ def test_pictures_are_dropped_for_who_takes_none_and_steps_are_not() -> None:
         def waits(self, seconds: float = 0.0) -> bool:
             return False
 
-    hand = Hand(Silent(), 0.0)  # pyright: ignore
+    hand = Hand(Silent(), 0.0, 1.0)  # pyright: ignore
     hand.size = 64
     while hand.sent - hand.taken < AHEAD:
         hand.await_turn()
