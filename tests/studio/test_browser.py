@@ -84,7 +84,7 @@ def test_the_controls_are_one_click_away(browser: Any, studio: str) -> None:
 def test_real_and_dream(browser: Any, studio: str) -> None:
     with tab(browser, f"{studio}#run=walker&view=dream&skill=3") as page:
         page.wait_for_selector("#compared .path.dream")
-        assert "leaves reality at step 80 of 100" in page.text_content("#compared")
+        assert "leaves reality at step 80 of 99" in page.text_content("#compared")
         page.locator("#compared .film[data-state=ready]").nth(1).wait_for()
         page.locator("input[type=range]").fill("70")
         assert page.locator("#compared .cursor").count() == 1

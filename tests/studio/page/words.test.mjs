@@ -84,7 +84,7 @@ test("stretches of skills cover every step once", () => {
 
 test("a dream that leaves says when", () => {
   assert.match(leavesSentence(12, 100), /step 12 of 100/);
-  assert.match(leavesSentence(null, 100), /stays nearer/);
+  assert.match(leavesSentence(null, 100), /stays with reality/);
   assert.match(leavesSentence(0, 100), /first step/);
 });
 

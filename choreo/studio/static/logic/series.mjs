@@ -22,10 +22,10 @@ export function tally(skills) {
 export function leavesSentence(leaves, steps) {
   if (Number.isFinite(leaves)) {
     return leaves === 0
-      ? "The dream is no better than a lazy guess from the first step on."
-      : `The dream leaves reality at step ${leaves} of ${steps}: from there a lazy guess is as good.`;
+      ? "The dream is no better than guessing that nothing changes, from the first step on."
+      : `The dream leaves reality at step ${leaves} of ${steps}: there, guessing that nothing changes is better.`;
   }
-  return `The dream stays nearer to reality than a lazy guess over all ${steps} steps.`;
+  return `The dream stays with reality over all ${steps} steps: it is nearer than guessing that nothing changes.`;
 }
 
 export function mean(values) {

@@ -73,3 +73,20 @@ async function firstPicture(blob, alt) {
 
 export const filmPath = (run, condition, skill, ending) =>
   `/api/runs/${encodeURIComponent(run.id)}/films/${condition}/${skill}.${ending}`;
+
+/** Films that are videos and a slider of steps go together: either moves the other and `move`. */
+export function together(films, slider, steps, move) {
+  const videos = () => films.flatMap((box) => [...box.querySelectorAll("video")]);
+  slider.addEventListener("input", () => {
+    const step = Number(slider.value);
+    move(step);
+    for (const each of videos().filter((found) => found.duration > 0)) {
+      each.pause();
+      each.currentTime = (each.duration * step) / Math.max(steps - 1, 1);
+    }
+  });
+  films[0]?.addEventListener("timeupdate", ({ target }) => {
+    if (target.paused || !(target.duration > 0)) return;
+    move(Math.min(Math.floor((target.currentTime / target.duration) * steps), steps - 1));
+  }, true);
+}

@@ -70,14 +70,17 @@ function column(run, named, signal) {
 
 function heard(message, ctx, news, listeners) {
   if (message.type === "run") {
-    const before = ctx.run.skills;
+    const before = possible(ctx.run);
     Object.assign(ctx.run, { ...message, type: undefined });
-    if (before !== ctx.run.skills) draw(); // the first checkpoint is there
+    if (before !== possible(ctx.run)) draw(); // the first checkpoint, or a renderer, was found
     document.dispatchEvent(new CustomEvent("run-changed", { detail: ctx.run }));
   }
   if (message.type === "newer" || message.newer) offerRenewal(ctx, news);
   for (const listener of listeners) listener(message);
 }
+
+/** What a view is made of: when it changes, the view is made anew. */
+const possible = (run) => [run.skills, run.simulates, run.renders].join();
 
 /** A run in training has saved more since: say so and let the person decide. */
 function offerRenewal(ctx, news) {

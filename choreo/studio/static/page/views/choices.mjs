@@ -5,7 +5,7 @@ import { running, stretches, tally } from "../../logic/series.mjs";
 import { finish, get, runPath } from "../api.mjs";
 import { lineChart, rewardLine, skillStrip } from "../charts.mjs";
 import { el } from "../dom.mjs";
-import { film } from "../film.mjs";
+import { film, together } from "../film.mjs";
 import { note, section, showing } from "../notes.mjs";
 
 export function choicesView(ctx) {
@@ -28,15 +28,12 @@ function shown(ctx, { skills = [], reward = [], film: url = null }) {
   const slider = el("input", { type: "range", min: 0, max: Math.max(skills.length - 1, 1), value: 0, "aria-label": "Step" });
   const now = el("output", {}, "");
   const move = (step) => {
+    slider.value = step;
     now.textContent = `step ${step}: skill ${skills[step] ?? "–"}, reward ${number(reward[step])}`;
     for (const each of [strip, rewards, sums]) each.at(step);
   };
-  slider.addEventListener("input", () => move(Number(slider.value)));
   const picture = url ? film(url, "Film of the episode", ctx.signal) : note("No film: pictures cannot be drawn here.");
-  follow(picture, skills.length, (step) => {
-    slider.value = step;
-    move(step);
-  });
+  together([picture], slider, skills.length, move);
   return section("Which skill when",
     "Above which skill the meta-controller chose at each step, below the reward that came of it. The line moves with the film.",
     el("p", { class: "reading" }, words(skills)),
@@ -49,13 +46,6 @@ function words(skills) {
   const [most, steps] = tally(skills)[0];
   const held = skills.length / stretches(skills).length;
   const used = tally(skills).length;
+  if (used === 1) return `One skill was chosen for the whole episode: skill ${most}.`;
   return `${used} skills were chosen, most often skill ${most} (${percent(steps / skills.length)} of the steps); a choice stood for ${number(held)} steps on average.`;
-}
-
-/** Where the film is a video, its time moves the cursor. */
-function follow(picture, steps, move) {
-  picture.addEventListener("timeupdate", (event) => {
-    const { currentTime, duration } = event.target;
-    if (duration > 0) move(Math.min(Math.floor((currentTime / duration) * steps), steps - 1));
-  }, true);
 }

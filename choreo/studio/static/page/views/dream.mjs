@@ -7,7 +7,7 @@ import { renewable, runPath, work } from "../api.mjs";
 import { key, lineChart, pathPlot } from "../charts.mjs";
 import { loadSkills } from "../data.mjs";
 import { button, el, field, numberInput, select } from "../dom.mjs";
-import { film } from "../film.mjs";
+import { film, together } from "../film.mjs";
 import { note, section, showing, trainedOnly } from "../notes.mjs";
 
 const STEPS = 100;
@@ -58,28 +58,34 @@ function compared(ctx, atlas, asked, result) {
   const { real, dream } = result;
   const names = result.axes ?? atlas.axes;
   const leaves = result.leaves ?? null;
-  const steps = result.error?.length ?? asked.steps;
+  const steps = Math.max((result.error?.length ?? 0) - 1, 1);
   const paths = pathPlot({
     names, label: `Real and dreamed path of skill ${asked.skill}. ${leavesSentence(leaves, steps)}`,
     paths: [{ points: real.path ?? [], kind: "real" }, { points: dream.path ?? [], kind: "dream" }],
   }, ctx.signal);
   const strip = errors(ctx, result, leaves, steps);
-  const follow = el("input", { type: "range", min: 0, max: Math.max(steps - 1, 1), value: 0, "aria-label": "Step" });
+  const follow = el("input", { type: "range", min: 0, max: steps, value: 0, "aria-label": "Step" });
   const now = el("output", {}, "step 0");
   const move = (step) => {
+    follow.value = step;
     now.textContent = `step ${step}`;
     paths.at(step);
     strip.at?.(step);
   };
-  follow.addEventListener("input", () => move(Number(follow.value)));
+  const pictures = films(ctx, asked, result);
+  together([pictures], follow, steps + 1, move);
+  const drawn = hasPath(real, dream) ? [paths, key([["real", "real"], ["dream", "dream"]])] : note("No paths: this agent names no coordinates.");
   return [
-    films(ctx, asked, result),
-    section("Path and ghost", "Line: where the body went. Dashed ghost: where the dream says it is. Move the slider to see both at one step.",
-      hasPath(real, dream) ? [paths, key([["real", "real"], ["dream", "dream"]])] : note("No paths: this agent names no coordinates."),
-      el("div", { class: "bar" }, follow, now)),
-    section("Where does the dream leave reality?", leavesSentence(leaves, steps), strip,
+    el("div", { class: "two wide" }, pictures, section("Path and ghost", pathMeaning(result), drawn)),
+    section("Where does the dream leave reality?", `${leavesSentence(leaves, steps)} Move the slider: films, path and strip show the same step.`,
+      strip, el("div", { class: "bar" }, follow, now),
       key([["real", "error of the dream"], ["lazy", "error of a lazy guess: nothing changes"]]), summary(result)),
   ];
+}
+
+function pathMeaning({ kind }) {
+  const axes = kind === "embedding" ? " The axes sum up all that is observed and carry no unit." : "";
+  return `Line: where the body went. Dashed ghost: where the dream says it is.${axes}`;
 }
 
 const hasPath = (real, dream) => Boolean(real.path?.length || dream.path?.length);

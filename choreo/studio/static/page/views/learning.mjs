@@ -6,6 +6,18 @@ import { lastValue, lineChart } from "../charts.mjs";
 import { el, put } from "../dom.mjs";
 import { note, section, showing } from "../notes.mjs";
 
+const ABOUT = {
+  "train/codebook/perplexity": "How many codes stand for something of their own.",
+  "train/skills/reward_code": "How near skills come to their codes in imagination; 0 would be all the way.",
+  "train/skills/reward_entropy": "How far apart the states are that skills visit in imagination.",
+  "train/world_model/loss": "How badly the world model predicts what was seen.",
+  "train/world_model/kl": "How much what is seen still surprises the world model.",
+  "train/exploration/bonus": "How new the explorer finds what it imagines; it falls as the world becomes known.",
+  "train/adaptation/return": "What the agent expects of the task, in imagination.",
+  "train/adaptation/entropy": "How undecided the meta-controller is among skills.",
+  "evaluation/return": "Return of whole episodes, played to measure.",
+  "episode/return": "Return of the episodes that it learns from.",
+};
 const GOOD = { high: "Higher is better.", low: "Lower is better." };
 
 export function learningView(ctx) {
@@ -37,6 +49,6 @@ function chart(signal, name, { label, points, good, about }, x = "frames") {
   const words = `${title} over ${readable(x)}, now ${lastValue(points)}`;
   return el("section", { class: "card small", "aria-label": title },
     el("div", { class: "head" }, el("h3", {}, title), el("b", { class: "now" }, lastValue(points))),
-    el("p", { class: "meaning" }, [about, GOOD[good]].filter(Boolean).join(" ")),
+    el("p", { class: "meaning" }, [about ?? ABOUT[name], GOOD[good]].filter(Boolean).join(" ")),
     lineChart({ lines: [{ points, kind: "real" }], names: [x, null], label: words }, signal));
 }

@@ -10,6 +10,8 @@ import { matrix } from "../matrix.mjs";
 import { note, section, showing } from "../notes.mjs";
 import { wall } from "../wall.mjs";
 
+const SHOWN = 3; // findings that are seen at once
+
 export function skillsView(ctx) {
   const node = el("div", { class: "view" });
   const load = (tell) => loadMap(ctx.run, ctx.condition, ctx.signal, tell);
@@ -61,9 +63,10 @@ function findings(found, ctx) {
   const sentences = (found.verdicts ?? []).map((text) => el("li", {}, text));
   const intro = "The agent explored without any reward and sorted what it saw into codes. For each code it learned a skill: a way to get to the states of that code, and to stay there.";
   const what = el("p", { class: "meaning" }, intro, " ", controls(ctx));
-  const list = sentences.length ? el("ul", { class: "verdicts" }, sentences) : null;
-  const node = section("What has it learned?", null, what, list, coverage(found.coverage));
-  return node;
+  const list = el("ul", { class: "verdicts" }, sentences.slice(0, SHOWN));
+  const more = sentences.length > SHOWN && el("details", {}, el("summary", {}, `${sentences.length - SHOWN} more findings`),
+    el("ul", { class: "verdicts" }, sentences.slice(SHOWN)));
+  return section("What has it learned?", null, what, list, more, coverage(found.coverage));
 }
 
 function controls(ctx) {
