@@ -14,8 +14,9 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="without playwright the page is not tested in a browser"
 )
 expect = playwright.expect
-VIEWS = ("skills", "dream", "choreograph", "prompt", "choices", "learning")
+VIEWS = ("runs", "skills", "dream", "choreograph", "prompt", "choices", "learning")
 TELLTALE = {
+    "runs": ".facts",
     "skills": ".matrix",
     "dream": "#compared .plot svg",
     "choreograph": ".palette .film",
@@ -255,7 +256,9 @@ def test_two_tabs_do_not_share_a_score(browser: Any, studio: str) -> None:
 
 
 def test_two_runs_side_by_side(browser: Any, studio: str) -> None:
-    with tab(browser, f"{studio}#run=walker", viewport={"width": 2000, "height": 1000}) as page:
+    with tab(browser, studio, viewport={"width": 2000, "height": 1000}) as page:
+        page.wait_for_selector("text=6 runs in this folder")
+        page.get_by_role("link", name="walker", exact=True).click()
         page.wait_for_selector(".map .skill")
         page.select_option("#beside", "task")
         expect(page.locator(".map")).to_have_count(2)

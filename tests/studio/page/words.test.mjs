@@ -74,6 +74,7 @@ test("an address leads to the same view, and a made-up one to the usual", () => 
   assert.equal(settled(readRoute("#run=gone&beside=two"), runs).run, "one");
   assert.equal(settled(readRoute("#run=two&beside=two"), runs).beside, null);
   assert.equal(settled(readRoute(""), []).run, null);
+  assert.deepEqual([settled(readRoute(""), runs).view, settled(readRoute(""), [{ id: "one" }]).view], ["runs", "skills"]);
 });
 
 test("stretches of skills cover every step once", () => {

@@ -1,7 +1,7 @@
 // What stands in the address after #: run, view, condition, skill and the run beside it.
 
 export const CONDITIONS = ["trained", "untrained", "random"];
-export const VIEWS = ["skills", "dream", "choreograph", "prompt", "choices", "learning"];
+export const VIEWS = ["skills", "dream", "choreograph", "prompt", "choices", "learning", "runs"];
 
 export const CONDITION_WORDS = {
   trained: "The skills as they were learned.",
@@ -30,12 +30,13 @@ export function writeRoute(route) {
   return `#${words}`;
 }
 
-/** The route with runs that exist: the first where there is none, none beside itself. */
+/** The route with runs that exist, none beside itself; without a run, the list of all. */
 export function settled(route, runs) {
   const known = new Set(runs.map((run) => run.id));
   const run = known.has(route.run) ? route.run : (runs[0]?.id ?? null);
   const beside = known.has(route.beside) && route.beside !== run ? route.beside : null;
-  return { ...route, run, beside };
+  const view = route.run === null && runs.length > 1 ? "runs" : route.view;
+  return { ...route, run, beside, view };
 }
 
 function oneOf(value, known) {

@@ -6,7 +6,7 @@ import { choice, el, select } from "./dom.mjs";
 
 const NAMES = {
   skills: "Skills", dream: "Real and dream", choreograph: "Choreograph",
-  prompt: "Prompt", choices: "Which skill when", learning: "Learning",
+  prompt: "Prompt", choices: "Which skill when", learning: "Learning", runs: "Runs",
 };
 const CONDITIONS = [["trained", "Trained"], ["untrained", "Untrained"], ["random", "Random"]];
 
@@ -15,7 +15,7 @@ export function header({ runs, run, beside, route, go, signal }) {
   return [
     el("div", { class: "row" }, brand, run && pickers(runs, run, beside, go)),
     run && el("div", { class: "row" }, facts(run, signal)),
-    run && el("div", { class: "row tabs" }, views(run, route), conditions(route, go)),
+    run && el("div", { class: "row tabs" }, views(runs, run, route), conditions(route, go)),
   ];
 }
 
@@ -52,8 +52,9 @@ function words(run) {
   ].filter(Boolean);
 }
 
-function views(run, route) {
-  const links = Object.entries(NAMES).filter(([name]) => name !== "choices" || run.phase === "finetune");
+function views(runs, run, route) {
+  const there = { choices: run.phase === "finetune", runs: runs.length > 1 };
+  const links = Object.entries(NAMES).filter(([name]) => there[name] ?? true);
   return el("nav", { "aria-label": "Views" }, links.map(([view, name]) => {
     const here = view === route.view;
     return el("a", { href: writeRoute({ ...route, view }), "aria-current": here ? "page" : null }, name);

@@ -10,6 +10,7 @@ import { choicesView } from "./views/choices.mjs";
 import { choreographView } from "./views/choreograph.mjs";
 import { dreamView } from "./views/dream.mjs";
 import { learningView } from "./views/learning.mjs";
+import { runsView } from "./views/runs.mjs";
 import { promptView } from "./views/prompt.mjs";
 import { skillsView } from "./views/skills.mjs";
 
@@ -45,8 +46,12 @@ function draw() {
   const beside = runs.find((found) => found.id === route.beside);
   put(top, header({ runs, run, beside, route, go, signal: shown.signal }));
   document.title = run ? `${run.title} · Skill studio` : "Skill studio";
+  content.className = beside && route.view !== "runs" ? "pair" : "";
+  if (route.view === "runs") {
+    put(content, runsView({ runs, route, signal: shown.signal }));
+    return;
+  }
   const columns = [run, beside].filter(Boolean).map((found) => column(found, Boolean(beside), shown.signal));
-  content.className = beside ? "pair" : "";
   put(content, columns.length ? columns : nothing());
 }
 

@@ -144,7 +144,7 @@ function imagined(result, signal) {
   const sums = reward && running(reward);
   return [
     url && film(url, "Film of what was imagined", signal),
-    path.length ? pathPlot({ paths: [{ points: path, kind: "dream", skills }], names, label: words }, signal) : note("No path: this agent names no coordinates."),
+    path.length ? pathPlot({ paths: [{ points: path, kind: "dream", skills }], names, label: words }, signal) : note("No path: what the agent dreams does not tell where the body is on the map."),
     skillStrip(skills, `Skills over ${plural(skills.length, "step")}`, signal),
     sums && el("p", { class: "meaning" }, `Imagined return: ${number(sums[sums.length - 1])}.`),
     sums && lineChart({ lines: [rewardLine(reward)], names: ["step", "imagined reward"], label: "Imagined reward per step", zero: true }, signal),
