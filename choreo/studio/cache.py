@@ -35,6 +35,8 @@ VERSIONS = {
     "film": 1,
     "compare": 1,
     "imagine": 1,
+    "dreamt": 1,
+    "compared": 1,
     "prompt": 1,
     "choices": 1,
     "score": 1,

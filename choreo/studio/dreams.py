@@ -13,6 +13,7 @@ from choreo.evaluation.choreography import Score
 from choreo.evaluation.dream import RealAndDream, real_and_dream, recorded_spread
 from choreo.evaluation.dreamt_atlas import data_axes
 from choreo.evaluation.imagining import (
+    Imagined,
     Start,
     draw_observations,
     imagine,
@@ -20,7 +21,7 @@ from choreo.evaluation.imagining import (
     start_of_reset,
 )
 from choreo.evaluation.named_rewards import named_rewards
-from choreo.evaluation.performance import film_pace
+from choreo.evaluation.performance import STEP_SECONDS, film_pace
 from choreo.evaluation.prompts import (
     Frame,
     Goal,
@@ -44,66 +45,85 @@ if TYPE_CHECKING:
 FILM_FRAMES = 200  # of what is imagined, at most [ours]
 COMPARED = 100  # steps of a skill beside its dream, unless it is said [ours]
 SMALL = 128  # pixels of a recorded frame [ours]
+UNDRAWN = (
+    "What this agent imagines cannot be drawn: it sees numbers, and no simulator can be put into "
+    "the state that they tell. The map shows the path instead"
+)
 NOTHING = (
     "there is no recorded experience to begin from. Open the run folder, not a checkpoint that was "
     "taken out of it"
 )
 
 
+def _imagined(opened: "Opened", message: Message, tell: Tell) -> Imagined:
+    score, vector = Score.from_json(message["params"]["score"]), opened.simulator()
+    return imagine(opened.agent, score, _start(opened, vector, score.seed), vector, tell)
+
+
 def imagine_score(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
-    """What the model expects of a score."""
-    score = Score.from_json(message["params"]["score"])
-    agent, vector, axes = opened.agent, opened.simulator(), opened.axes(message)
-    imagined = imagine(agent, score, _start(opened, vector, score.seed), vector, tell)
+    """What the model expects of a score; its film is made when it is asked for."""
+    agent, axes = opened.agent, opened.axes(message)
+    imagined = _imagined(opened, message, tell)
     path = None if axes is None else axes.of_steps(imagined.observations, imagined.coordinates)
-    every, rate = film_pace(agent.spec, score.steps, FILM_FRAMES)
-    frames = _drawn(agent, imagined.observations, vector, every)
-    result = {
+    return Made({
         "path": None if path is None else thinned(path),
         "skills": imagined.skills,
         "codes": imagined.codes,
         "reward": imagined.reward if agent.plays_task else None,
-        "film": "file:.mp4" if frames else None,
+        "film": "job:film.mp4",
         "axes": None if axes is None else list(axes.names),
-    }
-    return Made(result, {".mp4": encode_video(frames, rate)} if frames else {})
+    })  # fmt: skip
+
+
+def film_of_dream(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
+    """The pictures of an imagined score."""
+    imagined = _imagined(opened, message, tell)
+    every, rate = film_pace(opened.agent.spec, imagined.steps, FILM_FRAMES)
+    tell("drawing", 0, 1)
+    frames = draw_observations(
+        opened.agent, imagined.observations, opened.simulator(), DRAWN, every
+    )
+    if not frames:
+        raise RendererUnavailable(UNDRAWN)
+    return Made({"film": "file:.mp4"}, {".mp4": encode_video(frames, rate)})
 
 
 def compare(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
     """A skill in the simulator, and the same skill imagined from the same start."""
+    result = _compared(opened, message, None, tell).to_json()
+    result["real"]["films"] = "job:real.mp4"
+    result["dream"]["film"] = "job:dream.mp4"
+    return Made(result)
+
+
+def films_of_both(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
+    """The pictures of a skill, and of its dream where that can be drawn."""
+    both = _compared(opened, message, DRAWN, tell)
+    rate = 1 / (both.every * (opened.agent.spec.step_seconds or STEP_SECONDS))
+    files = {f"-{name}.mp4": frames for name, frames in _of_both(both) if frames}
+    result = {name: f"file:-{name}.mp4" if frames else None for name, frames in _of_both(both)}
+    return Made(result, {name: encode_video(frames, rate) for name, frames in files.items()})
+
+
+def _of_both(both: RealAndDream) -> tuple[tuple[str, list[np.ndarray]], ...]:
+    return ("real", both.frames), ("dream", both.dreamt_frames)
+
+
+def _compared(opened: "Opened", message: Message, size: int | None, tell: Tell) -> RealAndDream:
     params, replay = message["params"], opened.replay()
     steps, vector = params["steps"] or COMPARED, opened.one()
-    every, rate = film_pace(vector.spec, steps, FILM_FRAMES)
-    spread = None if replay is None else recorded_spread(opened.agent, replay)
-    axes = _axes(opened, message)
-
-    def played(size: int | None) -> RealAndDream:
-        return real_and_dream(
-            opened.agent,
-            vector,
-            params["skill"],
-            params["seed"],
-            steps,
-            axes,
-            spread,
-            size,
-            every,
-            tell,
-        )
-
-    try:
-        both = played(DRAWN)
-    except RendererUnavailable:
-        both = played(None)
-    files = {
-        ending: encode_video(frames, rate)
-        for ending, frames in (("-real.mp4", both.frames), ("-dream.mp4", both.dreamt_frames))
-        if frames
-    }
-    result = both.to_json()
-    result["real"]["films"] = "file:-real.mp4" if both.frames else None
-    result["dream"]["film"] = "file:-dream.mp4" if both.dreamt_frames else None
-    return Made(result, files)
+    return real_and_dream(
+        opened.agent,
+        vector,
+        params["skill"],
+        params["seed"],
+        steps,
+        _axes(opened, message),
+        None if replay is None else recorded_spread(opened.agent, replay),
+        size,
+        film_pace(vector.spec, steps, FILM_FRAMES)[0],
+        tell,
+    )
 
 
 def rank(opened: "Opened", message: Message, data: bytes, tell: Tell) -> Made:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,11 +19,14 @@ from choreo.studio.settings import Settings
 from choreo.studio.wire import Message
 
 State = Literal["waiting", "working", "ready", "failed"]
-BACKGROUND = ("map", "film")
-"""Kinds that take long, so that what a person waits for goes before them."""
+BACKGROUND = {"map": 0, "dreamt": 1, "compared": 1, "score": 1, "film": 2}
+"""Kinds that take long, with what goes first among them; a person waits for the others."""
 MOST_JOBS = 1024  # remembered, finished ones included [ours]
 MOST_WAITING = 400  # [ours]
 MOVES = 3  # times that a run may have saved anew while a figure of it was begun
+
+
+Lane = asyncio.PriorityQueue[tuple[int, int, "Job"]]
 
 
 @dataclass
@@ -67,7 +71,8 @@ class Jobs:
         self.library, self.settings = library, settings
         self.pool = Pool(3, settings.idle)
         self.table: OrderedDict[str, Job] = OrderedDict()
-        self._lanes = {"quick": asyncio.Queue[Job](), "background": asyncio.Queue[Job]()}
+        self._lanes = {name: Lane() for name in ("quick", "background")}
+        self._numbers = itertools.count()
         self._watchers: set[Callable[[Job], None]] = set()
         self._consumers: list[asyncio.Task[None]] = []
 
@@ -133,7 +138,7 @@ class Jobs:
         lane = self._lanes["background" if job.kind in BACKGROUND else "quick"]
         if lane.qsize() >= MOST_WAITING:
             raise Refusal(429, "Too many figures wait already.", "Try again when some are done.")
-        lane.put_nowait(job)
+        lane.put_nowait((BACKGROUND.get(job.kind, 0), next(self._numbers), job))
 
     def _remember(self, job: Job) -> None:
         self.table[job.id] = job
@@ -152,9 +157,9 @@ class Jobs:
         job.over.set()
         return True
 
-    async def _consume(self, lane: asyncio.Queue[Job]) -> None:
+    async def _consume(self, lane: Lane) -> None:
         while True:
-            job = await lane.get()
+            _, _, job = await lane.get()
             try:
                 await self._work(job)
             except ChoreoError as error:
@@ -203,4 +208,6 @@ def with_urls(value: Any, job: Job) -> Any:
     if isinstance(value, str) and value.startswith("file:"):
         file = job.name + value.removeprefix("file:")
         return f"/api/runs/{job.run.id}/files/{job.identity[:16]}/{file}"
+    if isinstance(value, str) and value.startswith("job:"):
+        return f"/api/jobs/{job.id}/{value.removeprefix('job:')}"
     return value

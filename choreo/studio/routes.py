@@ -16,6 +16,7 @@ from choreo.studio.studio import Studio
 
 Condition = Literal["trained", "untrained", "random"]
 Ending = Literal["webp", "mp4"]
+Part = Literal["film", "real", "dream"]
 TYPES = {
     "webp": "image/webp",
     "mp4": "video/mp4",
@@ -40,6 +41,7 @@ def router_of(studio: Studio) -> APIRouter:
         "/runs/{id}/health": api.health,
         "/runs/{id}/choices": api.choices,
         "/jobs/{id}": api.job,
+        "/jobs/{id}/{part}.mp4": api.job_film,
     }.items():
         router.add_api_route(path, get, methods=["GET"], response_model=None)
     for path, post in {
@@ -93,12 +95,29 @@ class Api:
             raise Refusal(404, "No film can be drawn here.", run.entry["why_not"] or "")
         asked = {"condition": condition, "skill": skill}
         job = self.jobs.ensure(run, "film", asked)
+        return await self._filmed(request, job, ending)
+
+    async def job_film(self, request: Request, id: str, part: Part) -> Response:
+        """The film of something imagined or compared, which is made when it is asked for."""
+        found = self._job(id)
+        kind = {"imagine": "dreamt", "compare": "compared"}.get(found.kind)
+        if kind is None or (part == "film") != (kind == "dreamt"):
+            raise Refusal(404, "There is no such film.", "Use the page's own links.")
+        job = self.jobs.ensure(found.run, kind, found.params)
+        if job.state == "ready" and job.result.get(part) is None:
+            raise Refusal(404, "What this agent imagines cannot be drawn.", "See the map instead.")
+        return await self._filmed(request, job, "mp4", "" if part == "film" else f"-{part}")
+
+    async def _filmed(self, request: Request, job: Job, ending: str, part: str = "") -> Response:
+        """A film, or 202 and its job while it is made."""
         if job.state == "failed":
             found = job.error or {"error": "The film could not be made.", "do": ""}
             raise Refusal(404, found["error"], found["do"])
         if job.state != "ready":
             return JSONResponse(job.to_json(), 202)
-        return await self._sent(request, job.run, job.identity, f"{job.name}.{ending}", ASK_AGAIN)
+        return await self._sent(
+            request, job.run, job.identity, f"{job.name}{part}.{ending}", ASK_AGAIN
+        )
 
     async def file(self, request: Request, id: str, key: str, name: str) -> Response:
         run = await self.studio.run(id)
@@ -154,10 +173,13 @@ class Api:
         return JSONResponse(self.jobs.ensure(run, "choices", {}).to_json())
 
     async def job(self, id: str) -> Response:
+        return JSONResponse(self._job(id).to_json())
+
+    def _job(self, id: str) -> Job:
         found = self.jobs.table.get(id)
         if found is None:
             raise Refusal(404, "There is no such job.", "Ask for what it was to compute anew.")
-        return JSONResponse(found.to_json())
+        return found
 
     async def renew(self, id: str) -> Response:
         run = await self.studio.run(id)

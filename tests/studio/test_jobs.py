@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import toy_runs
 import toy_studio
 from toy_studio import Client, score, serving, tree
 
@@ -67,11 +68,67 @@ def test_a_score_is_imagined_and_filmed_as_choreo_play_does(client: Client) -> N
     asked = {"score": score((1, 8), (2, 8))}
     imagined = client.done(f"{run}/imagine", asked)
     assert imagined["result"]["skills"] == [1] * 8 + [2] * 8, imagined
+    undrawn = client.settled(imagined["result"]["film"])  # of numbers alone, and no simulator's
+    assert undrawn.status == 404 and "drawn" in undrawn.json["error"]
     film = client.done(f"{run}/film", asked | {"format": "gif"})
     answer = client.get(film["result"]["url"])
     assert answer.headers["content-type"] == "image/gif"
     assert answer.headers["cache-control"].endswith("immutable")
     assert client.post(f"{run}/film", asked | {"format": "gif"}).status == 200  # kept
+
+
+def test_a_skill_is_compared_with_its_dream(client: Client) -> None:
+    run = f"/api/runs/{client.run()}"
+    result = client.done(f"{run}/compare", {"skill": 1, "steps": 15})["result"]
+    assert len(result["error"]) == len(result["lazy"]) == len(result["real"]["path"]) == 16
+    film = client.settled(result["real"]["films"])
+    assert (film.status, film.headers["content-type"]) == (200, "video/mp4")
+    assert client.settled(result["dream"]["film"]).status == 404
+    assert client.get(result["real"]["films"].replace("real", "film")).status == 404
+
+
+def test_skills_are_ranked_by_what_is_asked_for(client: Client) -> None:
+    run = f"/api/runs/{client.run()}"
+    names = [one["name"] for one in client.get(f"{run}/rewards").json["rewards"]]
+    shown = client.get(f"{run}/frames").json["frames"]
+    assert names[0] == "predicted" and 0 < len(shown) <= 24
+    goals = [{"kind": "frame", "frame": shown[-1]["frame"]}, {"kind": "reward", "name": names[0]}]
+    for goal in goals:
+        found = client.done(f"{run}/prompt", goal)["result"]
+        assert sorted(one["skill"] for one in found["ranking"]) == [0, 1, 2, 3]
+        assert found["goal"] == goal
+    for wrong in ({"kind": "frame", "frame": 10**9}, {"kind": "reward", "name": "<b>"}):
+        job = client.done(f"{run}/prompt", wrong)
+        assert job["state"] == "failed" and job["error"]["error"], job
+
+
+def test_health_grows_with_the_run(client: Client, runs: Path) -> None:
+    """Over the watch too, although the last line is not whole yet."""
+    run, path = client.run(), next(runs.iterdir()) / "metrics.jsonl"
+    before = path.read_bytes()
+    found = client.get(f"/api/runs/{run}/health").json
+    assert found["x"] == "frames" and found["series"]
+    with client.socket(f"/api/runs/{run}/watch") as socket:
+        assert toy_studio.told(socket, "health")["reached"] == found["reached"]
+        line = json.loads(before.splitlines()[-1]) | {"frames": found["reached"] + 100}
+        with path.open("ab") as file:
+            file.write(json.dumps(line).encode() + b'\n{"kind": "train", "fra')
+        try:
+            assert toy_studio.told(socket, "health")["reached"] > found["reached"]
+        finally:
+            path.write_bytes(before)
+
+
+def test_a_checkpoint_that_was_replaced_is_told_and_opened_when_asked(tmp_path: Path) -> None:
+    folder = toy_runs.pretrain(tmp_path / "run", frames=60)
+    with serving(tmp_path, trust=True) as server:
+        client = Client(server.address)
+        path = f"/api/runs/{client.run()}"
+        first = client.get(f"{path}/map").json
+        toy_runs.pretrain(folder, frames=120)
+        assert client.get(f"{path}/map").json["newer"]
+        assert client.post(f"{path}/renew", {}).json["checkpoint"] != first["checkpoint"]
+        assert not client.get(f"{path}/map").json["newer"]
 
 
 def test_a_score_is_checked(client: Client) -> None:
