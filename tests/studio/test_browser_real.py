@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import toy_runs
+import toy_studio
 
 from choreo.studio.server import Server
 
@@ -20,6 +21,20 @@ SLOW = 240_000  # milliseconds for what is played or drawn, on a machine that do
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of its own, as a run in it grows here."""
+    folder = tmp_path_factory.mktemp("runs")
+    toy_runs.pretrain(folder / "<img src=x onerror=alert(1)>", env="toy_envs:drawn", frames=60)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(runs: Path) -> Iterator[Server]:
+    with toy_studio.serving(runs, trust=True) as found:
         yield found
 
 
@@ -52,7 +67,7 @@ def test_the_map_of_a_run_whose_name_is_markup(page: Any) -> None:
 
 def test_real_beside_dream(page: Any) -> None:
     _go(page, "Real and dream")
-    page.wait_for_selector("#compared .path.lazy")
+    page.wait_for_selector("#compared >> text=Where does the dream leave reality?")
     assert "lazy guess" in page.text_content("#compared")
     page.wait_for_selector("#compared .film[data-state=ready]")
 
@@ -60,6 +75,7 @@ def test_real_beside_dream(page: Any) -> None:
 def test_three_skills_on_a_line(page: Any, tmp_path: Path) -> None:
     _go(page, "Choreograph")
     page.wait_for_selector(".palette .tile")
+    page.click("text=Clear")
     page.drag_and_drop(".palette [data-skill='1']", ".line")
     page.click(".palette [data-skill='3']")
     page.click(".palette [data-skill='2']")
@@ -114,7 +130,7 @@ def test_a_run_that_grows(page: Any, runs: Path) -> None:
 
 def test_a_simulator_that_dies_while_it_plays(page: Any, server: Server) -> None:
     _go(page, "Choreograph")
-    page.wait_for_selector(".move")
+    page.click(".palette [data-skill='1']")
     page.locator(".move input").first.fill("5000")
     page.locator(".move input").first.press("Enter")
     page.select_option(".stage select", "1")

@@ -9,11 +9,12 @@ import { el, fitted, svg } from "./dom.mjs";
 
 /**
  * The map of an atlas. `choose(skill)` hears of a click on a point, `pick([x, y])` of one on the
- * ground. The box's `select(skill)` marks a skill, `aim([x, y])` sets the goal's cross.
+ * ground. The box's `select(skill)` marks a skill, `aim([x, y])` sets the goal's cross, and
+ * `dream(path)` draws what is imagined.
  */
 export function skillMap({ atlas, selected = null, choose = null, pick = null, label }, signal) {
   const drawn = atlas.skills.filter((found) => isPoint(found.at));
-  const state = { selected, goal: null, reached: null };
+  const state = { selected, goal: null, reached: null, dreamt: [] };
   const uses = drawn.map((found) => found.use);
   const area = coreLimits(drawn.map((found) => found.at), drawn.flatMap((found) => found.path));
   const box = fitted((width) => {
@@ -24,7 +25,7 @@ export function skillMap({ atlas, selected = null, choose = null, pick = null, l
     node.append(axes(scales, room, atlas.axes, { ticked: measured }));
     if (pick) node.append(ground(node, room, scales, pick));
     const path = state.reached ?? drawn.find((found) => found.skill === state.selected)?.path ?? [];
-    node.append(svg("svg", { ...inner(room) }, trail(path, scales)), points(box, drawn, atlas, uses, scales, state, choose));
+    node.append(svg("svg", { ...inner(room) }, trail(path, scales), trail(state.dreamt, scales, "dream")), points(box, drawn, atlas, uses, scales, state, choose));
     if (state.goal) node.append(target(scales.x(state.goal[0]), scales.y(state.goal[1])));
     return node;
   }, { class: "drawing" }, signal);
@@ -36,6 +37,10 @@ export function skillMap({ atlas, selected = null, choose = null, pick = null, l
   };
   box.aim = (goal, reached = null) => {
     [state.goal, state.reached] = [goal, reached];
+    box.redraw();
+  };
+  box.dream = (path) => {
+    state.dreamt = path;
     box.redraw();
   };
   box.area = area;
@@ -90,7 +95,8 @@ function inner({ left, top, width, height }) {
   return { x: left, y: top, width, height, viewBox: `${left} ${top} ${width} ${height}` };
 }
 
-const trail = (path, { x, y }) => svg("path", { class: "path real", d: lineThrough(path, x, y) });
+const trail = (path, { x, y }, kind = "real") =>
+  svg("path", { class: `path ${kind}`, d: lineThrough(path, x, y) });
 
 function ground(node, room, scales, pick) {
   const rect = svg("rect", { class: "ground", x: room.left, y: room.top, width: room.width, height: room.height });

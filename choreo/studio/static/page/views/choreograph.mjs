@@ -132,18 +132,18 @@ function imagining(ctx, book) {
     }
     const signal = next();
     const body = { score: book.score };
-    showing(place, "Imagining", (tell) => work(runPath(ctx.run, "imagine"), body, signal, tell), (result) => imagined(result, signal));
+    showing(place, "Imagining", (tell) => work(runPath(ctx.run, "imagine"), body, signal, tell), (result) => imagined(ctx.run, result, signal));
   };
   return [el("div", { class: "bar" }, button("Imagine", imagine, { "data-do": "imagine" })), place];
 }
 
-function imagined(result, signal) {
+function imagined(run, result, signal) {
   const { skills = [], reward = null, film: url = null } = result;
   const [path, names] = [result.path ?? [], result.axes ?? ["x", "y"]];
   const words = `Imagined path over ${plural(skills.length, "step")}`;
   const sums = reward && running(reward);
   return [
-    url && film(url, "Film of what was imagined", signal),
+    url && run.renders && film(url, "Film of what was imagined", signal),
     path.length ? pathPlot({ paths: [{ points: path, kind: "dream", skills }], names, label: words }, signal) : note("No path: what the agent dreams does not tell where the body is on the map."),
     skillStrip(skills, `Skills over ${plural(skills.length, "step")}`, signal),
     sums && el("p", { class: "meaning" }, `Imagined return: ${number(sums[sums.length - 1])}.`),

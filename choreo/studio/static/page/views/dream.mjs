@@ -93,7 +93,7 @@ const hasPath = (real, dream) => Boolean(real.path?.length || dream.path?.length
 function films(ctx, asked, { real, dream }) {
   const sources = [["Real", real.films ?? real.film], ["Dream", dream.film ?? dream.films]];
   const parts = sources.map(([name, url]) => el("figure", {},
-    url ? film(url, `${name}: skill ${asked.skill}`, ctx.signal) : note(unfilmed(name, ctx.run)), el("figcaption", {}, name)));
+    url && ctx.run.renders ? film(url, `${name}: skill ${asked.skill}`, ctx.signal) : note(unfilmed(name, ctx.run)), el("figcaption", {}, name)));
   const meaning = "Left the simulator's own picture, right what the model sees before its inner eye, decoded.";
   return section("Films", meaning, el("div", { class: "two" }, parts));
 }

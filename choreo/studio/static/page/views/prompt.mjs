@@ -45,6 +45,7 @@ function show(self, kind) {
 function ask(self, body, words, goal = null) {
   const { ctx } = self;
   self.goal = goal;
+  self.map?.dream([]);
   const signal = self.next();
   const send = async (tell) => finish(await post(runPath(ctx.run, "prompt"), body, signal), signal, tell);
   showing(self.answer, `Ranking the skills for ${words}`, send, (result) => answer(self, result, signal));
@@ -64,7 +65,7 @@ function pointGoal(self) {
   const choose = (skill) => aim(bySkill(atlas, skill).at);
   self.map = skillMap({ atlas, choose, pick: aim, label: "Map to aim at; choose a place or a skill's end" }, ctx.signal);
   const go = () => aim(fields.map((each) => Number(each.value)));
-  return [el("p", { class: "meaning" }, "Click where the body should end up, or write it down."), self.map, mapLegend(),
+  return [el("p", { class: "meaning" }, "Click where the body should end up, or write it down. Dashed: the path that the best skill is imagined to take, where the dream tells it."), self.map, mapLegend(),
     el("div", { class: "form" }, atlas.axes.map((name, n) => field(readable(name), fields[n])), button("Go there", go, { "data-do": "aim" }))];
 }
 
@@ -123,6 +124,7 @@ function answer(self, result, signal) {
   const lengths = bars(best);
   const player = self.ctx.run.simulates ? outcome(self, { ...self.ctx, signal }, best) : null;
   const rows = best.slice(0, MOST).map((entry, n) => row(self, entry, lengths[n], player));
+  if (self.goal) self.map.dream(best[0].path ?? []);
   announce(`Skill ${best[0].skill} comes nearest.`);
   return [
     player ? performing(best[0].skill, player) : note("There is no simulator to perform in."),
