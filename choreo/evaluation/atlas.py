@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from choreo.agent import Agent
-from choreo.evaluation.axes import Axes, Kind, make_axes
+from choreo.evaluation.axes import ANGLES, Axes, Kind, make_axes
 from choreo.evaluation.conditions import CONDITIONS
 from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.coverage import Projection
@@ -133,7 +133,8 @@ def _use(report: SkillReport, condition: str) -> tuple[np.ndarray, str]:
 
 def _where(axes: Axes, episodes: Sequence[Episode]) -> dict[str, Any]:
     paths = [axes.of_episode(episode) for episode in episodes]
-    x, y = np.mean([late(path) for path in paths], axis=0).tolist()
+    ends = [axes.centre(late(path)) for path in paths]
+    x, y = axes.centre(np.array(ends)).tolist()
     return {"x": x, "y": y, "path": thinned(paths[0])}
 
 
@@ -144,8 +145,8 @@ def thinned(path: np.ndarray) -> list[list[float]]:
 
 
 def late(points: np.ndarray) -> np.ndarray:
-    """Mean over the last quarter of the points (T + 1, C) of an episode."""
-    return points[min(int(LATE * len(points)), len(points) - 1) :].mean(0)
+    """The last quarter of the points (T + 1, C) of an episode."""
+    return points[min(int(LATE * len(points)), len(points) - 1) :]
 
 
 def _returns(episodes: Sequence[Episode]) -> dict[str, Any]:
@@ -166,9 +167,18 @@ def _positions(
 
 
 def ends(projection: Projection, own: Sequence[Sequence[Episode]]) -> np.ndarray:
-    """Where every skill ends up in all coordinates of a projection, standardised, (K, C)."""
-    places = np.array([np.mean([late(projection(e)) for e in each], axis=0) for each in own])
+    """Where every skill ends up in all coordinates, standardised, (K, C); angles are two each."""
+    means = [[late(_unrolled(projection, e)).mean(0) for e in each] for each in own]
+    places = np.array([np.mean(each, axis=0) for each in means])
     return (places - places.mean(0)) / np.maximum(places.std(0), 1e-8)
+
+
+def _unrolled(projection: Projection, episode: Episode) -> np.ndarray:
+    """Points of an episode with cosine and sine in place of every angle, (T + 1, C)."""
+    points = projection(episode)
+    turns = np.array([name in ANGLES for name in projection.names])
+    angles = points[:, turns]
+    return np.concatenate([points[:, ~turns], np.cos(angles), np.sin(angles)], axis=1)
 
 
 def relatives(positions: np.ndarray) -> list[list[int]]:

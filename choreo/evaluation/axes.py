@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from choreo.evaluation.coverage import IMAGE_ROWS, make_projection
+from choreo.evaluation.coverage import IMAGE_ROWS
 from choreo.evaluation.episode import Episode, thumbnails
 
 Kind = Literal["coordinates", "embedding"]
 TOLD = 0.9  # share of a coordinate's variance from which on an observation tells it [ours]
+ANGLES = ("angle", "elbow", "pitch", "shoulder")  # coordinates that go round, in radians
+FLOOR = 0.02  # of the largest deviation; smaller ones count as that large [ours]
+TURN = 3.2  # radians; what goes further is no angle in (-pi, pi]
 RIDGE = 1e-6  # share of the data's variance that keeps the linear map small [ours]
 
 
@@ -22,8 +25,8 @@ class Axes:
     scale (D,), weights (D, 2) and offset (2,) give the place of an observation, flattened as
     `flatten` does: exactly for directions, else as well as a linear map can, of whose places
     `told` (2,) is the share of variance explained on held-out episodes. spread (2,): standard
-    deviation of the data along both. fallback: directions, for states whose coordinates are not
-    known and not told.
+    deviation of the data along both. round (2,): whether a coordinate is an angle, in radians.
+    fallback: directions, for states whose coordinates are neither known nor told.
     """
 
     names: tuple[str, str]
@@ -35,6 +38,7 @@ class Axes:
     offset: np.ndarray
     told: tuple[float, float]
     spread: np.ndarray
+    round: tuple[bool, bool] = (False, False)
     fallback: "Axes | None" = None
 
     @property
@@ -81,6 +85,17 @@ class Axes:
             return self.of_coordinates(episode.coordinates)
         return self.of_flat(episode.flat_observations())
 
+    def centre(self, places: np.ndarray) -> np.ndarray:
+        """Mean (2,) of places (n, 2); of angles the direction of their mean."""
+        turned = np.arctan2(np.sin(places).mean(0), np.cos(places).mean(0))
+        return np.where(self.round, turned, places.mean(0))
+
+    def gap(self, places: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Distances (...) of places (..., 2) from another (2,), in deviations of the data."""
+        apart = places - other
+        turned = (apart + np.pi) % (2 * np.pi) - np.pi
+        return np.linalg.norm(np.where(self.round, turned, apart) / self.spread, axis=-1)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, which `from_json` takes."""
         own: dict[str, Any] = {
@@ -99,6 +114,7 @@ class Axes:
             kind=data["kind"],
             columns=None if columns is None else (columns[0], columns[1]),
             told=(data["told"][0], data["told"][1]),
+            round=(data["round"][0], data["round"][1]),
             fallback=None if fallback is None else Axes.from_json(fallback),
             **{name: np.array(data[name], np.float64) for name in arrays},
         )
@@ -134,24 +150,46 @@ def make_axes(names: tuple[str, ...], episodes: Sequence[Episode]) -> Axes:
     guessed = (flat - mean) / scale @ weights + offset
     left = ((guessed - places) ** 2).mean(0) / np.maximum(places.var(0), 1e-12)
     told = (float(1 - left[0]), float(1 - left[1]))
-    spread = _spread(np.concatenate([half[1] for half in halves]).std(0))
-    reading = (mean, scale, weights, offset, told, spread)
-    return Axes(plane, "coordinates", columns, *reading, fallback=_embedding(episodes))
+    both = np.concatenate([half[1] for half in halves])
+    goes = [
+        name in ANGLES and bool((np.abs(both[:, n]) < 3.2).all()) for n, name in enumerate(plane)
+    ]
+    return Axes(
+        names=plane,
+        kind="coordinates",
+        columns=columns,
+        mean=mean,
+        scale=scale,
+        weights=weights,
+        offset=offset,
+        told=told,
+        spread=_spread(both.std(0)),
+        round=(goes[0], goes[1]),
+        fallback=_embedding(episodes),
+    )
 
 
 def _embedding(episodes: Sequence[Episode]) -> Axes:
-    found = make_projection((), episodes)
-    assert found.mean is not None and found.scale is not None and found.components is not None
-    weights = np.zeros((len(found.mean), 2))
-    kept = found.components[:, :2]
-    signs = np.sign(kept[np.abs(kept).argmax(0), np.arange(kept.shape[1])])
-    weights[:, : kept.shape[1]] = kept * signs
     flat = np.concatenate([e.flat_observations()[:: _stride(episodes)] for e in episodes])
-    spread = ((flat - found.mean) / found.scale @ weights).std(0)
-    names = ("component 1", "component 2")
-    offset, told = np.zeros(2), (1.0, 1.0)
-    mean, scale = found.mean.astype(np.float64), found.scale.astype(np.float64)
+    mean, scale = flat.mean(0, np.float64), _scale(flat, episodes[0].vectors().shape[1])
+    found = np.linalg.svd((flat - mean) / scale, full_matrices=False)[2][:2].T
+    weights = np.zeros((len(mean), 2))
+    signs = np.sign(found[np.abs(found).argmax(0), np.arange(found.shape[1])])
+    weights[:, : found.shape[1]] = found * signs
+    spread = ((flat - mean) / scale @ weights).std(0)
+    names, offset, told = ("component 1", "component 2"), np.zeros(2), (1.0, 1.0)
     return Axes(names, "embedding", None, mean, scale, weights, offset, told, _spread(spread))
+
+
+def _scale(flat: np.ndarray, vectors: int) -> np.ndarray:
+    """Deviations (D,) of flat observations, of which the first are vectors and the others greys.
+
+    What hardly varies counts little, or a decoder's error in it would outweigh everything.
+    """
+    scale = flat.std(0, np.float64)
+    for part in (slice(0, vectors), slice(vectors, None)):
+        scale[part] = np.maximum(scale[part], FLOOR * scale[part].max(initial=0.0))
+    return np.where(scale > 1e-8, scale, 1.0)
 
 
 def _rows(episodes: Sequence[Episode], columns: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """The map of skills of an agent without a simulator: where its model expects them to end up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -42,12 +42,7 @@ def dreamt_atlas(
         raise UsageError(f"{condition} needs a simulator; imagined are trained and untrained")
     shown = untrained_agent(agent, seed) if condition == "untrained" else agent
     axes = axes or data_axes(agent, replay)
-    runs = []
-    for number in range(STARTS):
-        tell(STAGES[condition], number, STARTS)
-        start = start_of_replay(shown, replay, derive_seed(seed, "dreamt start", number))
-        runs.append(imagine_skills(shown, start, STEPS, derive_seed(seed, "dreamt", number)))
-    tell(STAGES[condition], STARTS, STARTS)
+    runs = _imagined(shown, replay, seed, lambda done: tell(STAGES[condition], done, STARTS))
     use = replay_use(shown, replay, derive_seed(seed, "health"))
     counts = np.zeros(shown.num_skills) if use is None else use.counts
     with torch.no_grad():
@@ -57,7 +52,7 @@ def dreamt_atlas(
     share = counts / max(counts.sum(), 1)
     skills = []
     for k in range(shown.num_skills):
-        x, y = np.mean([late(path) for path in paths[:, :, k]], axis=0).tolist()
+        x, y = np.mean([late(path).mean(0) for path in paths[:, :, k]], axis=0).tolist()
         path = thinned(paths[0, :, k])
         idle = use is not None and bool(counts[k] == 0)
         skills.append(SkillPlace(k, x, y, float(share[k]), idle, float(hits[k]), path, near[k]))
@@ -75,6 +70,15 @@ def dreamt_atlas(
     )
 
 
+def imagined_hit_rate(agent: Agent, replay: Replay, seed: int = 0) -> float:
+    """Share of imagined steps, after the first 50, at the skill's own code, over all skills.
+
+    From a few recorded starts, so that a run's checkpoints can be compared while it learns.
+    """
+    runs = _imagined(agent, replay, seed, lambda done: None)
+    return float(_hits(agent, runs).mean())
+
+
 def data_axes(agent: Agent, replay: Replay, rows: int = ROWS) -> Axes:
     """The first two principal components of evenly spaced recorded observations."""
     starts, stops = replay.bounds()
@@ -89,6 +93,19 @@ def data_axes(agent: Agent, replay: Replay, rows: int = ROWS) -> Axes:
     if not pieces:
         raise UsageError("the run holds no experience yet, so there is no map to draw")
     return make_axes((), pieces)
+
+
+def _imagined(
+    agent: Agent, replay: Replay, seed: int, told: Callable[[int], None]
+) -> list[ImaginedSkills]:
+    """All skills from a few recorded starts."""
+    runs = []
+    for number in range(STARTS):
+        told(number)
+        start = start_of_replay(agent, replay, derive_seed(seed, "dreamt start", number))
+        runs.append(imagine_skills(agent, start, STEPS, derive_seed(seed, "dreamt", number)))
+    told(STARTS)
+    return runs
 
 
 def _as_episode(seen: dict[str, np.ndarray]) -> Episode:

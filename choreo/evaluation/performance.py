@@ -213,13 +213,15 @@ def film(
     size: int = FILM_SIZE,
     tell: Tell = silent,
     note: Callable[[Performed], None] | None = None,
+    policy: PolicyName = "skill",
 ) -> bytes:
     """Play a score and film it: the same bytes for the same score, agent and environment.
 
-    `note` is called with every step. Raises as `perform`.
+    `note` is called with every step. Another `policy`, such as "random" or "task", acts in place of
+    the skills for as many steps. Raises as `perform`.
     """
     every, rate = film_pace(vector.spec, score.steps, MOST_PICTURES[form])
-    performance = perform(agent, vector, score, size, every)
+    performance = Performance(agent, vector, score, size, every, policy)
     return encode(_frames(performance, tell, note), rate, form)
 
 

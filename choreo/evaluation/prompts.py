@@ -35,13 +35,15 @@ class Ranked:
     For a reward the sum over the imagined steps. For goals minus the mean distance over the later
     half of them, and `distance` is that of the nearest moment: on the map in deviations of the
     data, for observations as share of the data's variance. code_distance: from the skill's code to
-    the model's state after looking at the goal, where it can be looked at. path: places on the map.
+    the model's state after looking at the goal, where it can be looked at. imagined: whether the
+    score is of imagination, not of what was played for the map. path: imagined, on the map.
     """
 
     skill: int
     score: float
     distance: float | None = None
     code_distance: float | None = None
+    imagined: bool = True
     path: list[list[float]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -59,32 +61,39 @@ class Goal(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """Rewards (H, K) of every imagined step and skill, whether they are minus distances, codes."""
+    """Rewards (H, K) of every imagined step and skill; `near`: they are minus distances."""
 
     rewards: np.ndarray
     near: bool
+    imagined: bool = True
     code_distance: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place on the map."""
+    """A place on the map; `ends` (K, 2) is where skills ended up when they were played.
+
+    The ends are what skills are ranked by where imagined states do not tell their place.
+    """
 
     axes: Axes
     x: float
     y: float
+    ends: np.ndarray | None = None
 
     def judge(self, agent: Agent, imagined: ImaginedSkills, vector: VectorEnv | None) -> Judged:
         """Minus distances in deviations of the data; raises UsageError where none can be told."""
-        places = _places(self.axes, imagined, vector)
+        place, places = np.array([self.x, self.y]), _places(self.axes, imagined, vector)
+        if places is None and self.ends is not None:
+            gaps = np.broadcast_to(self.axes.gap(self.ends, place), imagined.reward.shape)
+            return Judged(-gaps, near=True, imagined=False)
         if places is None:
             raise UsageError(
                 f"imagined states of {agent.spec.id} do not tell {' and '.join(self.axes.names)}, "
                 "so that no skill can be scored by a place on this map. Give a frame of recorded "
                 "experience or a reward"
             )
-        gaps = (places - np.array([self.x, self.y])) / self.axes.spread
-        return Judged(-np.linalg.norm(gaps, axis=-1), near=True)
+        return Judged(-self.axes.gap(places, place), near=True)
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,7 @@ def prompt(
             score=float(scores[skill]),
             distance=float(-judged.rewards[:, skill].max()) if judged.near else None,
             code_distance=None if codes is None else float(codes[skill]),
+            imagined=judged.imagined,
             path=[] if places is None else places[:, skill].tolist(),
         )
         for skill in np.argsort(-scores, kind="stable").tolist()

@@ -23,6 +23,7 @@ from choreo.private import private_folder
 from choreo.record.files import writing
 
 FOLDER = "studio"
+PACK = "pack.json"  # in a folder whose every file is listed
 NAME = re.compile(r"[a-z]+-v\d+-[0-9a-f]{16}(-[a-z0-9]+)?\.(json|webp|mp4|gif|jpg|lock)")
 KEY = re.compile(r"[0-9a-f]{16}")
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
@@ -67,9 +68,14 @@ class Cache:
         except OSError:
             return None
 
-    def has(self, name: str) -> bool:
-        """Whether a figure is there."""
-        return (self.folder / f"{name}.json").is_file()
+    def holds(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (self.folder / name).is_file()
+
+    def forget(self, name: str) -> None:
+        """Let go of a result, whose files have gone already."""
+        with suppress(OSError):
+            (self.folder / f"{name}.json").unlink()
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The object in a file; None where there is none."""
@@ -132,9 +138,14 @@ class Cache:
 
 
 def _folder(run: Path) -> Path:
-    """Where a run's cache lies: in its folder, or where that cannot be, in the user's own cache."""
-    own = run / FOLDER
+    """Where a run's cache lies: in its folder, or where that cannot be, in the user's own cache.
+
+    A folder that is no run's, but a saved agent or a pack, is whole as it is.
+    """
+    own, is_run = run / FOLDER, (run / "config.json").is_file() and not (run / PACK).exists()
     with suppress(OSError):
+        if not is_run:
+            raise FileNotFoundError(run)
         own.mkdir(exist_ok=True)
         if stat.S_ISDIR(own.lstat().st_mode) and os.access(own, os.W_OK | os.X_OK):
             return own

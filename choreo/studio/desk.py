@@ -61,12 +61,20 @@ class Opened:
     def axes(self, message: Message) -> Axes | None:
         """The axes of the map, once that is there."""
         if self._axes is None:
-            cache = Cache(self.folder, self.identity, message["cache_bytes"])
-            kept = cache.read_json(message["map"])
-            reading = None if kept is None else kept.get("reading")
-            with suppress(KeyError, TypeError, ValueError, IndexError):
-                self._axes = None if reading is None else Axes.from_json(reading)
+            with suppress(KeyError, TypeError, ValueError, IndexError, AttributeError):
+                self._axes = Axes.from_json(self._map(message)["reading"])
         return self._axes
+
+    def ends(self, message: Message) -> np.ndarray | None:
+        """Where skills end up on the map (K, 2), once that is there."""
+        with suppress(KeyError, TypeError, ValueError):
+            places = self._map(message)["maps"]["trained"]["skills"]
+            return np.array([[float(place["x"]), float(place["y"])] for place in places])
+        return None
+
+    def _map(self, message: Message) -> dict[str, Any]:
+        cache = Cache(self.folder, self.identity, message["cache_bytes"])
+        return cache.read_json(message["map"]) or {}
 
     def replay(self) -> Replay | None:
         """The experience of the run, where it has one."""

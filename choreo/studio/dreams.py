@@ -140,7 +140,7 @@ def rank(opened: "Opened", message: Message, data: bytes, tell: Tell) -> Made:
 def _goal(opened: "Opened", message: Message, data: bytes) -> Goal:
     params, agent = message["params"], opened.agent
     if params["kind"] == "point":
-        return Point(_axes(opened, message), params["x"], params["y"])
+        return Point(_axes(opened, message), params["x"], params["y"], opened.ends(message))
     if params["kind"] == "reward":
         return Reward(params["name"])
     replay = _experience(opened)

@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 import itertools
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from choreo.errors import ChoreoError
 from choreo.studio.cache import VERSIONS, Cache, name_of
 from choreo.studio.library import Library
 from choreo.studio.pool import Pool, Worker
@@ -23,7 +23,7 @@ BACKGROUND = {"map": 0, "dreamt": 1, "compared": 1, "score": 1, "film": 2}
 """Kinds that take long, with what goes first among them; a person waits for the others."""
 MOST_JOBS = 1024  # remembered, finished ones included [ours]
 MOST_WAITING = 400  # [ours]
-MOVES = 3  # times that a run may have saved anew while a figure of it was begun
+TRY_AGAIN = 60.0  # seconds after which a figure that failed is tried again when asked for [ours]
 
 
 Lane = asyncio.PriorityQueue[tuple[int, int, "Job"]]
@@ -45,6 +45,7 @@ class Job:
     error: dict[str, Any] | None = None
     result: Any = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    failed_at: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """What the page sees."""
@@ -57,6 +58,11 @@ class Job:
             "error": self.error,
             "result": self.result,
         }
+
+    @property
+    def stale(self) -> bool:
+        """Whether it failed a while ago, so that asking for it means trying again."""
+        return time.monotonic() - self.failed_at > TRY_AGAIN
 
     @property
     def settled(self) -> bool:
@@ -113,7 +119,7 @@ class Jobs:
         name = name_of(kind, VERSIONS[kind], {**asked, "env": self.settings.env})
         number = hashlib.sha256(f"{run.id} {identity} {name}".encode()).hexdigest()[:20]
         found = self.table.get(number)
-        if found is not None and not (again and found.state == "failed"):
+        if found is not None and not (found.state == "failed" and (again or found.stale)):
             return found
         job = Job(number, run, identity, kind, params, name, data)
         if not self._take_kept(job):
@@ -123,11 +129,12 @@ class Jobs:
 
     def kept(self, run: Run, name: str) -> bool:
         """Whether a figure of the open checkpoint lies in the cache."""
-        return self.cache(run, self.library.identity(run)).has(name)
+        return self.cache(run, self.library.identity(run)).holds(f"{name}.json")
 
     def renewed(self, job: Job) -> Job:
         """A job whose result is no longer in the cache, begun anew."""
         self.table.pop(job.id, None)
+        self.cache(job.run, job.identity).forget(job.name)
         return self.ensure(job.run, job.kind, job.params)
 
     def cache(self, run: Run, identity: str) -> Cache:
@@ -162,11 +169,9 @@ class Jobs:
             _, _, job = await lane.get()
             try:
                 await self._work(job)
-            except ChoreoError as error:
+            except Exception as error:  # also a fault of ours must not end the lane
                 job.state, job.error = "failed", error_json(error)
-            except Exception as error:  # a fault of ours must not end the lane
-                job.state, job.error = "failed", error_json(error)
-            job.progress, job.data = None, b""
+            job.progress, job.data, job.failed_at = None, b"", time.monotonic()
             job.over.set()
             self._tell(job)
 

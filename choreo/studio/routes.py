@@ -115,9 +115,10 @@ class Api:
             raise Refusal(404, found["error"], found["do"])
         if job.state != "ready":
             return JSONResponse(job.to_json(), 202)
-        return await self._sent(
-            request, job.run, job.identity, f"{job.name}{part}.{ending}", ASK_AGAIN
-        )
+        name = f"{job.name}{part}.{ending}"
+        if not self.jobs.cache(job.run, job.identity).holds(name):  # it made room for others
+            return JSONResponse(self.jobs.renewed(job).to_json(), 202)
+        return await self._sent(request, job.run, job.identity, name, ASK_AGAIN)
 
     async def file(self, request: Request, id: str, key: str, name: str) -> Response:
         run = await self.studio.run(id)

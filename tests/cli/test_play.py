@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from toy_runs import pretrain
+from toy_runs import QUIET, pretrain
 
 from choreo.agent import load
 from choreo.cli import main
 from choreo.cli.measure import fitting_vector
+from choreo.data import write_episode
 from choreo.evaluation.choreography import checkpoint_of, read_score
 from choreo.evaluation.performance import film, open_stage
 
@@ -63,6 +65,28 @@ def test_a_score_is_imagined(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     found = played(capsys, saved(tmp_path, SCORE), str(run), "--imagine")
     again = played(capsys, saved(tmp_path, SCORE), str(run), "--imagine")
     assert found == again and found["imagined"] and found["steps"] == 36
+
+
+def test_a_run_from_recorded_data_imagines_and_plays_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run, rng = tmp_path / "data", str(tmp_path / "run"), np.random.default_rng(0)
+    data.mkdir()
+    for number in range(2):
+        steps = {
+            "observation": rng.normal(size=(61, 3)).astype(np.float32),
+            "action": rng.uniform(-1, 1, (61, 2)).astype(np.float32),
+            "reward": np.zeros(61, np.float32),
+            "discount": np.ones(61, np.float32),
+        }
+        write_episode(data, number, steps)
+    where = ["--data", str(data), "--updates", "2", "--run-dir", run]
+    assert main(["offline", "--preset", "debug", *QUIET, *where]) == 0
+    score = saved(tmp_path, SCORE)
+    found = played(capsys, score, run, "--imagine")
+    assert found["steps"] == 36 and found == played(capsys, score, run, "--imagine")
+    assert main(["play", score, run]) == 2
+    assert "knows no environment to play in: add --imagine" in capsys.readouterr().err
 
 
 def test_another_checkpoint_is_told(

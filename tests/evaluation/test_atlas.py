@@ -89,6 +89,13 @@ def test_a_map_without_coordinates_has_directions_of_one_sign() -> None:
     np.testing.assert_allclose(make_axes((), turned).weights, axes.weights, atol=1e-9)
 
 
+def test_what_hardly_varies_counts_little() -> None:
+    seen = np.random.default_rng(0).normal(size=(50, 3)) * [1, 1, 1e-6]
+    axes = make_axes((), [episode_of(0, observations=seen)])
+    off = {"observation": np.array([[0, 0, 1e-3]], np.float32)}  # a decoder's small error
+    assert np.abs(axes.place(off, None)[1]).max() < 0.5
+
+
 def test_an_observation_is_flattened_as_its_episode_is() -> None:
     vector = make_pictured(1, vectors=True)
     own = make_agent(vector.spec)
@@ -129,6 +136,20 @@ def test_states_whose_coordinates_nothing_tells_lie_on_other_axes() -> None:
     for one in (axes, again):
         shown, places = one.place(episodes[0].observations, None)
         assert shown.kind == "embedding" and places.shape == (50, 2)
+
+
+def test_angles_go_round() -> None:
+    points = np.column_stack([np.zeros(40), np.tile([3.1, -3.1], 20)])
+    episodes = [episode_of(0, k, points, observations=np.ones((40, 1))) for k in range(2)]
+    axes = make_axes(("height", "pitch"), episodes)
+    assert axes.round == (False, True)
+    assert abs(axes.centre(points)[1]) == pytest.approx(np.pi)
+    assert axes.gap(np.array([0, 3.1]), np.array([0, -3.1])) == pytest.approx(
+        (2 * np.pi - 6.2) / axes.spread[1]
+    )
+    assert make_axes(("height", "speed"), episodes).round == (False, False)
+    wide = [replace(e, coordinates=100 * e.coordinates) for e in episodes]  # degrees
+    assert make_axes(("height", "pitch"), wide).round == (False, False)
 
 
 def test_names_of_a_plane_and_points_of_a_path() -> None:

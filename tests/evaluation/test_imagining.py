@@ -95,6 +95,7 @@ def test_coordinates_are_read_by_a_simulator_that_can(agent: Agent) -> None:
     start = start_of_reset(agent, make_counting(1), 3)
     assert imagine(agent, SCORE, start, make_counting(1)).coordinates is None
     found = imagine(agent, SCORE, start, CountingVector([Told()]))
+    assert found.coordinates is not None
     seen = found.observations["observation"][:, 0]
     np.testing.assert_allclose(found.coordinates, np.column_stack([seen, seen / 2]), rtol=1e-6)
     assert film_imagined(agent, found, CountingVector([Told()]), "gif", 32).startswith(b"GIF")

@@ -75,6 +75,10 @@ def test_a_place_is_near_by_the_deviation_of_the_data(agent: Agent) -> None:
     lost = replace(axes, told=(1.0, 0.2))
     with pytest.raises(UsageError, match="do not tell x and y"):
         Point(lost, 4.0, 0.0).judge(agent, by_hand(ROWS), None)
+    ends = np.array([[4.0, 0], [0, 0], [4, 3], [8, 0]])
+    played = Point(lost, 4.0, 0.0, ends).judge(agent, by_hand(ROWS), None)
+    np.testing.assert_allclose(played.rewards, -np.array([[0, 2, 3, 2]] * 2))
+    assert judged.imagined and not played.imagined
 
 
 def test_skills_are_ranked_by_imagined_return(agent: Agent, start: Start) -> None:

@@ -161,6 +161,7 @@ def test_progress_and_changes_come_over_the_watch(client: Client) -> None:
 
 
 def test_a_cache_is_written_whole_bounded_and_by_one_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
     cache = Cache(tmp_path, "a" * 64, most=2500)
     for skill in range(4):
         cache.write(f"{name_of('film', 1, {'skill': skill})}.webp", bytes(1000))
@@ -192,6 +193,7 @@ def test_what_others_left_in_the_cache_stays(tmp_path: Path) -> None:
     kept.write_bytes(bytes(5000))
     run = tmp_path / "run"
     (run / "studio").mkdir(parents=True)
+    (run / "config.json").touch()
     (run / "studio" / ("b" * 16)).symlink_to(outside)
     (run / "studio" / "notes.txt").write_text("mine")
     cache = Cache(run, "b" * 64, most=0)
@@ -203,18 +205,25 @@ def test_what_others_left_in_the_cache_stays(tmp_path: Path) -> None:
     assert kept.read_bytes() == bytes(5000)
 
 
-def test_a_run_that_cannot_be_written_is_cached_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "files", [["config.json", "studio"], ["state.json"], ["config.json", "pack.json"]]
+)
+def test_what_is_no_run_or_cannot_be_written_is_cached_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str]
 ) -> None:
+    """Every file of a pack is listed: it is whole as it is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run = tmp_path / "run"
     run.mkdir()
-    (run / "studio").symlink_to("/proc")
+    for name in files:
+        (run / name).touch()
     Cache(run, "c" * 64, most=10**6).write(f"{NAME}.webp", b"film")
-    assert list((tmp_path / "cache").rglob("*.webp")) and len(list(run.iterdir())) == 1
+    assert list((tmp_path / "cache").rglob("*.webp"))
+    assert sorted(path.name for path in run.iterdir()) == sorted(files)
 
 
 def test_a_kept_result_that_is_no_result_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
     cache = Cache(tmp_path, "d" * 64, most=10**6)
     for content in (b"", b"[", b"[]", b"[" * 100_000, b"\xff", json.dumps("text").encode()):
         cache.write(f"{NAME}.json", content)
