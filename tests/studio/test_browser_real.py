@@ -106,7 +106,7 @@ def test_three_skills_on_a_line(page: Any, tmp_path: Path) -> None:
 
 def test_a_prompt_by_click_and_by_reward(page: Any) -> None:
     _go(page, "Prompt")
-    page.click(".map .ground", position={"x": 30, "y": 30})
+    page.click(".map .ground", position={"x": 30, "y": 30}, force=True)
     page.wait_for_selector(".ranking li")
     assert page.locator(".ranking li").count() == SKILLS
     page.click("[data-do=best]")
@@ -126,6 +126,10 @@ def test_a_run_that_grows(page: Any, runs: Path) -> None:
     toy_runs.pretrain(next(runs.iterdir()), env="toy_envs:drawn", frames=100)
     expect(page.locator(".facts")).not_to_have_text(facts, timeout=SLOW)
     assert "100 frames" in page.text_content(".facts")
+    page.click("text=Show the latest")
+    _go(page, "Skills")
+    page.wait_for_selector(".map .skill")
+    assert page.locator(".news .note").count() == 0
 
 
 def test_a_simulator_that_dies_while_it_plays(page: Any, server: Server) -> None:

@@ -12,7 +12,8 @@ export async function loadMap(run, condition, signal, tell) {
   if (!maps.has(key)) {
     const found = await wait(runPath(run, `map?condition=${condition}`), signal, tell);
     maps.set(key, { ...found, atlas: readAtlas(found.map) });
-    if (found.checkpoint) run.checkpoint = found.checkpoint;
+    run.opened = found.checkpoint; // which the page shows, while `checkpoint` is the latest saved
+    document.dispatchEvent(new CustomEvent("run-changed", { detail: run }));
   }
   return maps.get(key);
 }
@@ -31,6 +32,7 @@ export async function loadSkills(run, condition, signal, tell) {
 /** Take the latest checkpoint of a run in training. */
 export async function renew(run, signal) {
   await post(runPath(run, "renew"), {}, signal);
+  run.opened = null;
   for (const key of maps.keys()) if (key.startsWith(`${run.id} `)) maps.delete(key);
 }
 
@@ -56,7 +58,7 @@ export class ScoreBook {
   }
 
   set(score) {
-    this.score = { ...score, checkpoint: score.checkpoint || this.run.checkpoint || "" };
+    this.score = { ...score, checkpoint: score.checkpoint || this.run.opened || "" };
     try {
       sessionStorage.setItem(this.key, toText(this.score));
     } catch {
@@ -76,5 +78,7 @@ const books = new Map();
 
 export function scoreOf(run) {
   if (!books.has(run.id)) books.set(run.id, new ScoreBook(run));
-  return books.get(run.id);
+  const book = books.get(run.id);
+  book.run = run; // which is read anew now and then
+  return book;
 }

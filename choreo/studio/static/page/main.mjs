@@ -69,20 +69,23 @@ function column(run, named, signal) {
   const missing = run.why_not && note(run.why_not, "", "note quiet");
   const drawable = run.skills > 0 || route.view === "learning";
   node.append(...[missing, drawable && VIEWS[route.view](ctx)].filter(Boolean));
-  watch(run, (message) => heard(message, ctx, news, listeners), signal);
+  document.addEventListener("run-changed", () => isOld(run) && offerRenewal(ctx, news), { signal });
+  watch(run, (message) => heard(message, ctx, listeners), signal);
   return node;
 }
 
-function heard(message, ctx, news, listeners) {
+function heard(message, ctx, listeners) {
   if (message.type === "run") {
     const before = possible(ctx.run);
     Object.assign(ctx.run, { ...message, type: undefined });
     if (before !== possible(ctx.run)) draw(); // the first checkpoint, or a renderer, was found
     document.dispatchEvent(new CustomEvent("run-changed", { detail: ctx.run }));
   }
-  if (message.type === "newer" || message.newer) offerRenewal(ctx, news);
   for (const listener of listeners) listener(message);
 }
+
+/** Whether a later checkpoint was saved than the one that the page shows. */
+const isOld = (run) => Boolean(run.opened && run.checkpoint) && run.opened !== run.checkpoint;
 
 /** What a view is made of: when it changes, the view is made anew. */
 const possible = (run) => [run.skills, run.simulates, run.renders].join();

@@ -85,7 +85,7 @@ function tools(ctx, book, editor, shown, trouble) {
     chosen.value = "";
     editor.edit(() => score);
     announce(`Loaded ${plural(score.moves.length, "move")}.`);
-    if (score.checkpoint && ctx.run.checkpoint && score.checkpoint !== ctx.run.checkpoint) {
+    if (score.checkpoint && ctx.run.opened && score.checkpoint !== ctx.run.opened) {
       trouble({ message: "This score was made with another checkpoint.", advice: "It plays, and may look different." });
     }
   }, trouble));
@@ -101,7 +101,7 @@ function tools(ctx, book, editor, shown, trouble) {
 }
 
 function save(ctx, book) {
-  const score = { ...book.score, checkpoint: book.score.checkpoint || ctx.run.checkpoint || "" };
+  const score = { ...book.score, checkpoint: book.score.checkpoint || ctx.run.opened || "" };
   download(URL.createObjectURL(new Blob([toText(score)], { type: "application/json" })), "score.json");
 }
 

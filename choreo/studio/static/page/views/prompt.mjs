@@ -156,7 +156,7 @@ function row(self, { skill, score, distance }, length, player) {
 function outcome(self, ctx, best) {
   const came = el("p", { class: "reading", id: "came" });
   let skill = best[0].skill;
-  const score = () => ({ ...add(emptyScore(ctx.run.checkpoint ?? ""), skill, STEPS) });
+  const score = () => ({ ...add(emptyScore(ctx.run.opened ?? ""), skill, STEPS) });
   const told = (state) => {
     if (self.goal && state.path.length) self.map.aim(self.goal, state.path);
     if (state.phase === "ended") came.textContent = words(self, state, skill);
