@@ -1,0 +1,44 @@
+// What stands in the address after #: run, view, condition, skill and the run beside it.
+
+export const CONDITIONS = ["trained", "untrained", "random"];
+export const VIEWS = ["skills", "dream", "choreograph", "prompt", "choices", "learning", "runs"];
+
+export const CONDITION_WORDS = {
+  trained: "The skills as they were learned.",
+  untrained: "The same networks before learning: what the body does by itself.",
+  random: "Random actions: what chance reaches.",
+};
+
+/** The route of a hash; what is unknown falls back to what is usual. */
+export function readRoute(hash) {
+  const found = new URLSearchParams(hash.replace(/^#/, ""));
+  const skill = found.get("skill");
+  return {
+    run: found.get("run"),
+    beside: found.get("beside"),
+    view: oneOf(found.get("view"), VIEWS),
+    condition: oneOf(found.get("condition"), CONDITIONS),
+    skill: skill !== null && /^\d{1,6}$/.test(skill) ? Number(skill) : null,
+  };
+}
+
+export function writeRoute(route) {
+  const words = new URLSearchParams();
+  for (const name of ["run", "view", "condition", "skill", "beside"]) {
+    if (route[name] !== null && route[name] !== undefined) words.set(name, route[name]);
+  }
+  return `#${words}`;
+}
+
+/** The route with runs that exist, none beside itself; without a run, the list of all. */
+export function settled(route, runs) {
+  const known = new Set(runs.map((run) => run.id));
+  const run = known.has(route.run) ? route.run : (runs[0]?.id ?? null);
+  const beside = known.has(route.beside) && route.beside !== run ? route.beside : null;
+  const view = route.run === null && runs.length > 1 ? "runs" : route.view;
+  return { ...route, run, beside, view };
+}
+
+function oneOf(value, known) {
+  return known.includes(value) ? value : known[0];
+}
