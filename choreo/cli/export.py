@@ -19,6 +19,7 @@ from choreo.export.graph import To, check_target
 from choreo.export.recorded import Recorded, record
 from choreo.export.skills import NOT_MEASURED, check_report, skills_file
 from choreo.record import checkpoint
+from choreo.replay import Replay
 from choreo.report.provenance import report_folder, run_folder_of
 from choreo.runtime import set_threads
 from choreo.schema import read_json
@@ -103,15 +104,14 @@ def _figures(options: ExportOptions, source: Source) -> tuple[dict[str, Any] | N
         check_report(figures, source, str(path))
     except (UsageError, OSError, ValueError) as error:
         if options.report is None:
-            told = f" ({path.name} there {error})" if path.is_file() else ""
-            return None, NOT_MEASURED + told.replace(str(path) + " ", "")
+            return None, NOT_MEASURED
         raise UsageError(str(error)) from error
     return figures, ""
 
 
 def _seen(options: ExportOptions, agent: Agent) -> tuple[Recorded, dict[str, bytes], str]:
     """Steps to compare on; pictures of all skills by file name, or why there are none."""
-    replay = replay_of(options.run) if options.env is None else None
+    replay = _replay(options)
     try:
         if replay is not None and not options.pictures:
             return record(agent, replay, None), {}, "not drawn: --no-pictures"
@@ -123,10 +123,20 @@ def _seen(options: ExportOptions, agent: Agent) -> tuple[Recorded, dict[str, byt
     except RendererUnavailable as error:
         why = f"not drawn: {error}"
     except ChoreoError as error:
-        if replay is None:
+        if replay is None or options.env is not None:
             raise
         why = f"not drawn: {error}"
     return record(agent, replay, None), {}, why
+
+
+def _replay(options: ExportOptions) -> Replay | None:
+    """The run's experience; None where it is gone and an environment can take its place."""
+    try:
+        return replay_of(options.run)
+    except ChoreoError:
+        if options.env is None:
+            raise
+        return None
 
 
 def _pictures(agent: Agent, vector: VectorEnv) -> dict[str, bytes]:

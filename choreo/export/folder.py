@@ -12,7 +12,7 @@ from typing import Any
 
 from choreo.agent import Agent
 from choreo.data.claim import claimed
-from choreo.errors import UsageError
+from choreo.errors import StorageError, UsageError
 from choreo.export import act, parity, run
 from choreo.export.contract import Source, contract
 from choreo.export.graph import To, check_target, write_graph
@@ -20,7 +20,7 @@ from choreo.export.load import loader
 from choreo.export.readme import readme
 from choreo.export.recorded import Recorded
 from choreo.export.step import ExportPolicy, PolicyStep
-from choreo.record.files import sync, writing
+from choreo.record.files import sync
 
 CONTRACT, SKILLS, PARITY = "contract.json", "skills.json", "parity.npz"
 PICTURES = "thumbnails"
@@ -117,15 +117,19 @@ def _whole(folder: Path) -> Iterator[Path]:
     temporary = folder.absolute().with_name(f".{folder.name}.partial")
     with claimed(temporary):
         try:
-            with writing(folder):
-                for left in temporary.iterdir():
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
-                yield temporary
-                for path in (*temporary.rglob("*"), temporary):
-                    sync(path)
-                check_new(folder)
-                temporary.rename(folder.absolute())
-                sync(folder.absolute().parent)
+            for left in temporary.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield temporary
+            for path in (*temporary.rglob("*"), temporary):
+                sync(path)
+            check_new(folder)
+            temporary.rename(folder.absolute())
+            sync(folder.absolute().parent)
+        except OSError as error:
+            raise StorageError(
+                f"{folder} could not be written: {error.strerror or error}. Nothing was left; "
+                "free some space or give another place, then export again"
+            ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -37,7 +37,8 @@ import torch
 step = torch.export.load("policy.pt2").module()
 ```
 
-Inputs of the role "state" are zeros at first, then the outputs that "feedback" names.
+Inputs of the role "state" are zeros at first and `is_first` is true; then they are the outputs that
+"feedback" names, and `is_first` is false.
 """
 
 
