@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from choreo.agent import Agent
@@ -90,7 +91,8 @@ def _in_environment(options: PackOptions, agent: Agent, folder: Path, about: Pro
             tell=tell,
             film=folder / packs.FILM,
         )
-        return Health(headline_table(report), findings(report), vector.spec.id)
+        best = int(np.nan_to_num(report.hits["trained"].diagonal(), nan=-1.0).argmax())
+        return Health(headline_table(report), findings(report), vector.spec.id, best)
 
 
 def _on_data(options: PackOptions, agent: Agent, folder: Path, about: Provenance) -> Health:

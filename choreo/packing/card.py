@@ -23,6 +23,8 @@ class Health:
     verdicts: Sequence[Verdict]
     environment: str | None = None
     """Where the skills were played."""
+    skill: int = 0
+    """The skill that is held best, which the commands of the card show."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def _use(content: CardContent) -> str:
     trained = content.agent.spec.id
     unknown = env is None or names_code(trained) or trained != env
     own = f" --env {'ENVIRONMENT' if env is None else shlex.quote(env)}" if unknown else ""
+    skill = content.health.skill
     extra = "choreo[hub]" if content.address.startswith("hf:") else "choreo"
     return f"""## Use it
 
@@ -147,7 +150,7 @@ def _use(content: CardContent) -> str:
 
 ```bash
 choreo skills {address}{own}
-choreo evaluate {address}{own} --skill 0 --video skill0.mp4
+choreo evaluate {address}{own} --skill {skill} --video skill{skill}.mp4
 choreo finetune --from {address} --env {task} --run-dir runs/tuned
 ```
 
@@ -156,7 +159,7 @@ import choreo
 
 agent = choreo.load({json.dumps(content.address)})
 session = agent.session()
-action = session.act_in_units(observation, skill=0)
+action = session.act_in_units(observation, skill={skill})
 ```
 """
 

@@ -14,6 +14,11 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
+def small_png(picture: Image.Image) -> bytes:
+    """A picture as PNG of 256 colours, which takes a third of the bytes and looks the same."""
+    return png(picture.convert("RGB").quantize(256))
+
+
 def png(picture: Image.Image) -> bytes:
     """A picture as PNG."""
     target = io.BytesIO()

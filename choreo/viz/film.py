@@ -10,7 +10,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from choreo.viz.drawing import GAP, INK, font, png
+from choreo.viz.drawing import GAP, INK, font, png, small_png
 from choreo.viz.report import Film
 
 LABEL = 92  # pixels left of a strip's rows
@@ -50,7 +50,7 @@ def film_strip(clips: Sequence[Clip], columns: int = 8) -> bytes:
         for column, moment in enumerate(moments):
             place = (LABEL + column * (width + GAP), top)
             sheet.paste(Image.fromarray(clip.frames[moment]), place)
-    return png(sheet)
+    return small_png(sheet)
 
 
 def side_by_side(clips: Sequence[Clip], columns: int = 4) -> list[np.ndarray]:

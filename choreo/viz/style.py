@@ -9,6 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
+
+from choreo.viz.drawing import small_png
 
 INK = "#1f2933"
 FAINT = "#7b8794"
@@ -51,7 +54,7 @@ def to_png(figure: Figure) -> bytes:
     target = io.BytesIO()
     with mpl.rc_context(_SETTINGS):
         figure.savefig(target, format="png", dpi=DPI, facecolor="white")
-    return target.getvalue()
+    return small_png(Image.open(target))
 
 
 def skill_colours(skills: int) -> np.ndarray:

@@ -233,6 +233,7 @@ def test_bad_places_are_refused_and_nothing_is_left(
     assert "OUT" in refuse(capsys, 2, "pack", run)
     (tmp_path / "file").write_text("")
     assert refuse(capsys, 74, "pack", run, tmp_path / "file" / "a", *MEASURED)
+    assert "is a pack" in refuse(capsys, 2, "report", packed)
     text = refuse(capsys, 2, "pretrain", "--env", "toy_envs:point", "--run-dir", packed, *QUIET)
     assert "is a pack" in text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "there"]

@@ -17,7 +17,7 @@ def clip(label: str, colours: list[int]) -> Clip:
 
 def test_a_strip_has_a_row_per_clip_and_even_moments() -> None:
     png = film_strip([clip("skill 0", list(range(0, 50, 10))), clip("skill 1", [200])], columns=3)
-    sheet = np.asarray(Image.open(io.BytesIO(png)))
+    sheet = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
     assert sheet.shape == (2 * SIZE + GAP, LABEL + 3 * (SIZE + GAP), 3)
     columns = [LABEL + n * (SIZE + GAP) + SIZE // 2 for n in range(3)]
     assert [sheet[SIZE // 2, column, 0] for column in columns] == [0, 20, 40]

@@ -11,6 +11,7 @@ from choreo.errors import UsageError
 from choreo.evaluation.runs.files import number, read_json
 from choreo.evaluation.runs.run import TRAINS, Status
 from choreo.record import is_claimed
+from choreo.record.pack import is_pack
 
 DEPTH = 4  # folders below a given one in which runs are looked for [ours]
 BEATS = 120.0  # seconds without a sign of life after which a cell counts as stopped, as in sweeps
@@ -84,6 +85,8 @@ def _nothing(folder: Path) -> str:
         return f"{folder} is a file. {wanted}"
     if not any(folder.iterdir()):
         return f"{folder} is empty: there is no run in it yet. {wanted}"
+    if is_pack(folder):
+        return f"{folder} is a pack, which has no curves and no scores; `choreo skills` looks at it"
     return (
         f"{folder} is no run and holds none: there is no {CONFIG} of a run and no {SWEEP} in it or "
         f"{DEPTH} folders below. {wanted}"
@@ -117,6 +120,8 @@ def _planned(folder: Path, sweep: dict[str, Any]) -> Iterator[Place]:
 
 
 def _is_run(folder: Path) -> bool:
+    if is_pack(folder):  # which tells nothing of how its run went
+        return False
     content = read_json(folder / CONFIG, [])
     config = (content or {}).get("config")
     return isinstance(config, dict) and config.get("command") in TRAINS
