@@ -60,7 +60,7 @@ class Client:
         with connect(uri, additional_headers=headers, open_timeout=600) as socket:
             began = time.monotonic()
             socket.send(json.dumps(asked))
-            first, steps, frames, before = 0.0, 0, 0, 0.0
+            first, steps, frames, before = 0.0, 0, 0, {}
             while not first or time.monotonic() - first < seconds:
                 message = socket.recv(timeout=600)
                 if isinstance(message, bytes):
@@ -73,10 +73,11 @@ class Client:
                     socket.send(json.dumps(asked))
                 if kind == "step":
                     if not first:
-                        first, before = time.monotonic(), processor(pid) if pid else 0.0
+                        first, before = time.monotonic(), processor(pid) if pid else {}
                     steps += 1
             taken = time.monotonic() - first
-            used = processor(pid) - before if pid else 0.0
+            after = processor(pid) if pid else {}
+            used = sum(after[one] - before[one] for one in after.keys() & before.keys())
         rates = {"steps": steps / taken, "frames": frames / taken}
         return {"start": first - began, "ms": 1000 * used / max(frames, 1), **rates}
 
@@ -117,16 +118,15 @@ def memory(pid: int) -> float:
     return total
 
 
-def processor(pid: int) -> float:
-    """Seconds of processor time that a process and all that runs below it have taken."""
-    ticks = 0
+def processor(pid: int) -> dict[int, float]:
+    """Seconds of processor time that a process and each below it have taken."""
+    found = {}
     for one in processes(pid):
-        try:
+        with suppress(OSError):  # it has just ended
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+            ticks = int(fields[11]) + int(fields[12])
+            found[one] = ticks / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def crowd(client: Client, run: str, clients: int, seconds: float) -> str:

@@ -4,6 +4,8 @@ import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,10 @@ from toy_studio import Client, score, serving, tree
 from choreo.cli import main
 from choreo.data import write_episode
 from choreo.record import checkpoint
+from choreo.studio import tasks
 from choreo.studio.cache import Cache, name_of
+from choreo.studio.desk import kept
+from choreo.studio.figures import Made
 from choreo.studio.runs import find_runs, identity_of
 
 NAME = name_of("film", 1, {"skill": 0})
@@ -42,9 +47,34 @@ def test_a_film_is_made_once_for_two_who_ask_and_two_servers(client: Client, run
     assert (part.status, part.body) == (206, film.body[:100])
     known = client.usual | {"If-None-Match": film.headers["etag"]}
     assert client.get(f"{path}.mp4", headers=known).status == 304
-    folder = next(runs.iterdir()) / "studio"
-    assert len(list(folder.rglob("film-*.mp4"))) == 1
     assert tree(runs) == before
+
+
+def test_two_workers_that_are_asked_for_a_figure_compute_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").touch()
+    made: list[str] = []
+
+    def slow(*_: object) -> Made:
+        made.append("film")
+        time.sleep(0.3)
+        return Made({"webp": "file:.webp"}, {".webp": b"film"})
+
+    monkeypatch.setitem(tasks.FIGURES, "film", slow)
+    opened: Any = SimpleNamespace(identity="e" * 64)
+    message = {"task": "film", "name": NAME}
+
+    def ask() -> None:
+        kept(opened, Cache(tmp_path, "e" * 64, 10**6), message, b"", lambda *_: None)
+
+    both = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert made == ["film"]
+    assert Cache(tmp_path, "e" * 64, 10**6).read(f"{NAME}.webp") == b"film"
 
 
 def test_the_map_of_all_conditions_is_there_at_once_the_second_time(
@@ -66,7 +96,9 @@ def test_the_map_of_all_conditions_is_there_at_once_the_second_time(
     assert identity_of(find_runs(runs)[0]) == found["checkpoint"]
 
 
-def test_a_score_is_imagined_and_filmed_as_choreo_play_does(client: Client) -> None:
+def test_a_score_is_imagined_and_filmed_as_choreo_play_does(
+    client: Client, runs: Path, tmp_path: Path
+) -> None:
     run = f"/api/runs/{client.run()}"
     asked = {"score": score((1, 8), (2, 8))}
     imagined = client.done(f"{run}/imagine", asked)
@@ -78,6 +110,10 @@ def test_a_score_is_imagined_and_filmed_as_choreo_play_does(client: Client) -> N
     assert answer.headers["content-type"] == "image/gif"
     assert answer.headers["cache-control"].endswith("immutable")
     assert client.post(f"{run}/film", asked | {"format": "gif"}).status == 200  # kept
+    (tmp_path / "score.json").write_text(json.dumps(asked["score"]))
+    played = ["play", str(tmp_path / "score.json"), str(next(runs.iterdir())), "--trust"]
+    assert main([*played, "--out", str(tmp_path / "film.gif")]) == 0
+    assert (tmp_path / "film.gif").read_bytes() == answer.body
 
 
 def test_a_skill_is_compared_with_its_dream(client: Client) -> None:
