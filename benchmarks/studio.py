@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -99,7 +100,8 @@ def processes(pid: int) -> list[int]:
     while left:
         found.append(left.pop())
         for tasks in Path(f"/proc/{found[-1]}/task").glob("*/children"):
-            left += [int(child) for child in tasks.read_text().split()]
+            with suppress(OSError):
+                left += [int(child) for child in tasks.read_text().split()]
     return found
 
 
@@ -107,7 +109,10 @@ def memory(pid: int) -> float:
     """Gigabytes of a process and all below it, shared pages once."""
     total = 0.0
     for one in processes(pid):
-        rows = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
+        try:
+            rows = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has just ended
+            continue
         total += sum(int(row.split()[1]) for row in rows if row.startswith("Pss:")) / 2**20
     return total
 
@@ -116,7 +121,10 @@ def processor(pid: int) -> float:
     """Seconds of processor time that a process and all that runs below it have taken."""
     ticks = 0
     for one in processes(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -106,22 +106,7 @@ class Desk:
         if task == "perform":
             return live.perform(opened, message, line)
         cache = Cache(opened.folder, opened.identity, message["cache_bytes"])
-        return self._kept(opened, cache, message, data, tell)
-
-    def _kept(
-        self, opened: Opened, cache: Cache, message: Message, data: bytes, tell: Tell
-    ) -> dict[str, Any]:
-        """Compute a figure unless another process has done so; the files lie in the cache."""
-        name, figure = message["name"], tasks.FIGURES[message["task"]]
-        with cache.alone(name, lambda: tell("waiting for another studio", 0, 1)):
-            if cache.read_json(name) is None:
-                made = figure(opened, message, data, tell)
-                for ending, content in made.files.items():
-                    cache.write(name + ending, content)
-                text = json.dumps(plain(made.result), allow_nan=False)
-                cache.write(f"{name}.json", text.encode())
-                cache.tidy()
-        return {"identity": opened.identity}
+        return kept(opened, cache, message, data, tell)
 
     def open(self, message: Message) -> Opened:
         """The run that a request names, as of the wanted checkpoint, or else of the latest."""
@@ -136,6 +121,20 @@ class Desk:
             found = _open(run)
         self._opened[run["path"]] = found
         return found
+
+
+def kept(opened: Opened, cache: Cache, message: Message, data: bytes, tell: Tell) -> dict[str, Any]:
+    """Compute a figure unless another process has done so; the files lie in the cache."""
+    name, figure = message["name"], tasks.FIGURES[message["task"]]
+    with cache.alone(name, lambda: tell("waiting for another studio", 0, 1)):
+        if cache.read_json(name) is None:
+            made = figure(opened, message, data, tell)
+            for ending, content in made.files.items():
+                cache.write(name + ending, content)
+            text = json.dumps(plain(made.result), allow_nan=False)
+            cache.write(f"{name}.json", text.encode())
+            cache.tidy()
+    return {"identity": opened.identity}
 
 
 def _open(run: Mapping[str, Any]) -> Opened:

@@ -31,14 +31,20 @@ class Hand:
         self.seconds = seconds / speed if speed else 0.0  # of a step
         self.skill: int | None = None
         self.size: int | None = None  # of pictures, in pixels
-        self.paused, self.stopped = False, False
+        self.paused, self.stopped, self._left_out = False, False, False
         self.sent = self.taken = 0  # steps
         self._frames: list[int] = []  # steps whose picture is under way
         self._due = time.monotonic()
 
     def size_now(self) -> int | None:
-        """Size of the next picture: none while the client has not taken the last ones."""
-        return self.size if len(self._frames) < FRAMES else None
+        """Size of the next picture, or None for none.
+
+        None while the client has not taken the last ones; and where drawing cannot keep the pace,
+        for every other step.
+        """
+        late = self.seconds > 0 and time.monotonic() - self._due > self.seconds / 2
+        self._left_out = late and not self._left_out
+        return None if self._left_out or len(self._frames) >= FRAMES else self.size
 
     def await_turn(self) -> None:
         """Wait until the next step is due, and do what the client says meanwhile."""

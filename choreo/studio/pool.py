@@ -17,6 +17,7 @@ from choreo.studio import wire
 from choreo.studio.wire import Message
 
 END_SECONDS = 2.0  # for a worker that is told to end [ours]
+WAITING = 4  # messages of a worker that nobody has taken [ours]
 MEMORY = "If the machine ran out of memory, play fewer simulators at once."
 
 
@@ -29,9 +30,10 @@ class Worker:
 
     def __init__(self, process: subprocess.Popen[bytes], end: socket.socket) -> None:
         self.process, self._end = process, end
-        self.run, self.idle_since = "", time.monotonic()
-        self._reader: asyncio.StreamReader
+        self.run, self.idle_since, self.at_rest = "", time.monotonic(), True
+        self._inbox: asyncio.Queue[tuple[Message, bytes] | None] = asyncio.Queue(WAITING)
         self._writer: asyncio.StreamWriter
+        self._reading: asyncio.Task[None]
 
     @staticmethod
     async def start() -> "Worker":
@@ -46,8 +48,17 @@ class Worker:
                 stdout=child_output(),
             )
         worker = Worker(process, ours)
-        worker._reader, worker._writer = await asyncio.open_connection(sock=ours)
+        reader, worker._writer = await asyncio.open_connection(sock=ours)
+        worker._reading = asyncio.create_task(worker._read(reader))
         return worker
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Take in whole messages, whoever waits for one and gives up; None at the end."""
+        try:
+            while True:
+                await self._inbox.put(await wire.read(reader))
+        except (asyncio.IncompleteReadError, OSError, ValueError):
+            await self._inbox.put(None)
 
     @property
     def alive(self) -> bool:
@@ -56,6 +67,7 @@ class Worker:
 
     async def send(self, message: Message, data: bytes = b"") -> None:
         """Send a message; raises WorkerLost."""
+        self.at_rest = self.at_rest and "task" not in message
         try:
             self._writer.write(wire.pack(message, data))
             await self._writer.drain()
@@ -66,15 +78,17 @@ class Worker:
         """The next message; raises WorkerLost after `patience` seconds without one."""
         try:
             async with asyncio.timeout(patience):
-                return await wire.read(self._reader)
+                found = await self._inbox.get()
         except TimeoutError as error:
             self.kill()
             raise WorkerLost(
                 f"The simulator gave no answer within {patience:.0f} s and was ended. Start again: "
                 "the next start makes a new one"
             ) from error
-        except (asyncio.IncompleteReadError, OSError, ValueError) as error:
-            raise self._lost() from error
+        if found is None:
+            raise self._lost()
+        self.at_rest = found[0]["type"] in ("done", "error")
+        return found
 
     def _lost(self) -> WorkerLost:
         with suppress(subprocess.TimeoutExpired):
@@ -93,6 +107,7 @@ class Worker:
             self.process.kill()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_SECONDS)
+        self._reading.cancel()
         self._writer.close()
 
 
@@ -119,10 +134,8 @@ class Pool:
             worker.run = run
             try:
                 yield worker
-            except BaseException:
-                self._drop(worker)
-                raise
-            self._give_back(worker)
+            finally:
+                self._give_back(worker)
 
     def _pick(self, run: str) -> Worker | None:
         for dead in [worker for worker in self._free if not worker.alive]:
@@ -145,7 +158,7 @@ class Pool:
         return worker
 
     def _give_back(self, worker: Worker) -> None:
-        if worker.alive:
+        if worker.at_rest and worker.alive:
             worker.idle_since = time.monotonic()
             self._free.append(worker)
         else:

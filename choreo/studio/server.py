@@ -24,13 +24,11 @@ class Server:
     """A studio on a port: `address` opens it, `serve` runs it until a signal ends it."""
 
     def __init__(self, settings: Settings, port: int | None = None) -> None:
-        self.settings = settings
+        self.settings, self.studio = settings, Studio(settings)
         self._socket = _bound(settings.host, port)
         self.port = int(self._socket.getsockname()[1])
         self._number: int | None = None
         self._uvicorn: uvicorn.Server | None = None
-        self._studio: Studio | None = None
-        self.studio = Studio(settings)
 
     @property
     def address(self) -> str:
@@ -49,6 +47,10 @@ class Server:
             asyncio.run(self._serve(ready))
         if self._number is not None:
             raise Stopped(self._number, "studio closed")
+
+    def close(self) -> None:
+        """Give the port back without having served."""
+        self._socket.close()
 
     def stop(self) -> None:
         """Have `serve` return; from any thread."""
@@ -100,12 +102,14 @@ class _Uvicorn(uvicorn.Server):
 
 def _bound(host: str, port: int | None) -> socket.socket:
     """A socket that listens; without a given port on the first of some that is free."""
+    if port is not None and not 0 <= port < 2**16:
+        raise UsageError(f"--port is {port}; wanted is 0 to 65535: give another --port")
     tried = range(PORT, PORT + PORTS) if port is None else [port]
     for number in (*tried, *([0] if port is None else [])):
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             made = socket.create_server((host, number), family=family, backlog=128)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             reason = error
             continue
         made.setblocking(False)

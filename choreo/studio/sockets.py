@@ -101,8 +101,7 @@ class Watch:
                 await self._send(socket, await outbox.take())
 
     async def _send(self, socket: WebSocket, message: Told) -> None:
-        async with asyncio.timeout(self.studio.settings.send_patience):
-            await socket.send_json(message)
+        await _sent(socket, message, self.studio.settings.send_patience)
 
     async def _look(self, run: Run, outbox: Outbox) -> None:
         """Look at the run's files again and again."""
@@ -200,11 +199,7 @@ class Stage:
                 await worker.send({"type": "taken", "count": count})
 
     async def _send(self, socket: WebSocket, message: Told | bytes) -> None:
-        async with asyncio.timeout(self.settings.send_patience):
-            if isinstance(message, bytes):
-                await socket.send_bytes(message)
-            else:
-                await socket.send_json(message)
+        await _sent(socket, message, self.settings.send_patience)
 
     async def _hear(self, worker: Worker, socket: WebSocket, run: Run) -> None:
         """Pass on what the client says; ends when it has left."""
@@ -222,6 +217,15 @@ class Stage:
                     await self._send(socket, _told_error(error))
                     continue
                 await worker.send(message)
+
+
+async def _sent(socket: WebSocket, message: Told | bytes, patience: float) -> None:
+    """Send a message once there is room for it; raises TimeoutError after `patience` seconds."""
+    async with asyncio.timeout(patience):
+        if isinstance(message, bytes):
+            await socket.send_bytes(message)
+        else:
+            await socket.send_json(message)
 
 
 def _message(text: str, skills: int) -> Told:
@@ -276,10 +280,9 @@ async def _first_of(*parts: Awaitable[None]) -> None:
 
 async def _cancelled(task: "asyncio.Future[Any]") -> None:
     """End a task and wait for it; what it raises then is nobody's."""
-    if not task.done():
-        task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
 
 
 async def _until_gone(socket: WebSocket) -> None:

@@ -4,14 +4,22 @@ import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import toy_runs
 import toy_studio
 from toy_studio import Client, score, serving, tree
 
+from choreo.cli import main
+from choreo.data import write_episode
 from choreo.record import checkpoint
+from choreo.studio import tasks
 from choreo.studio.cache import Cache, name_of
+from choreo.studio.desk import kept
+from choreo.studio.figures import Made
 from choreo.studio.runs import find_runs, identity_of
 
 NAME = name_of("film", 1, {"skill": 0})
@@ -39,9 +47,34 @@ def test_a_film_is_made_once_for_two_who_ask_and_two_servers(client: Client, run
     assert (part.status, part.body) == (206, film.body[:100])
     known = client.usual | {"If-None-Match": film.headers["etag"]}
     assert client.get(f"{path}.mp4", headers=known).status == 304
-    folder = next(runs.iterdir()) / "studio"
-    assert len(list(folder.rglob("film-*.mp4"))) == 1
     assert tree(runs) == before
+
+
+def test_two_workers_that_are_asked_for_a_figure_compute_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").touch()
+    made: list[str] = []
+
+    def slow(*_: object) -> Made:
+        made.append("film")
+        time.sleep(0.3)
+        return Made({"webp": "file:.webp"}, {".webp": b"film"})
+
+    monkeypatch.setitem(tasks.FIGURES, "film", slow)
+    opened: Any = SimpleNamespace(identity="e" * 64)
+    message = {"task": "film", "name": NAME}
+
+    def ask() -> None:
+        kept(opened, Cache(tmp_path, "e" * 64, 10**6), message, b"", lambda *_: None)
+
+    both = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert made == ["film"]
+    assert Cache(tmp_path, "e" * 64, 10**6).read(f"{NAME}.webp") == b"film"
 
 
 def test_the_map_of_all_conditions_is_there_at_once_the_second_time(
@@ -129,6 +162,31 @@ def test_a_checkpoint_that_was_replaced_is_told_and_opened_when_asked(tmp_path: 
         assert client.get(f"{path}/map").json["newer"]
         assert client.post(f"{path}/renew", {}).json["checkpoint"] != first["checkpoint"]
         assert not client.get(f"{path}/map").json["newer"]
+
+
+def test_a_run_from_recorded_data_is_imagined_and_not_performed(tmp_path: Path) -> None:
+    data, rng = tmp_path / "data", np.random.default_rng(0)
+    data.mkdir()
+    for number in range(3):
+        seen = rng.normal(size=(81, 4)).cumsum(0).astype(np.float32)
+        actions = rng.uniform(-1, 1, (81, 2)).astype(np.float32)
+        flags = {"reward": np.zeros(81, np.float32), "discount": np.ones(81, np.float32)}
+        write_episode(data, number, {"observation": seen, "action": actions, **flags})
+    run = ["--data", str(data), "--updates", "5", "--run-dir", str(tmp_path / "runs" / "logs")]
+    assert main(["offline", "--preset", "debug", *toy_runs.QUIET, *run]) == 0
+    with serving(tmp_path / "runs") as server:
+        client = Client(server.address)
+        path = f"/api/runs/{client.run()}"
+        entry = client.get("/api/runs").json["runs"][0]
+        assert not entry["simulates"] and "--env" in entry["why_not"]
+        found = client.settled(f"{path}/map").json
+        assert found["map"]["imagined"] and found["why_not"], found
+        imagined = client.done(f"{path}/imagine", {"score": score((1, 8))})
+        assert len(imagined["result"]["path"]) == 9, imagined
+        assert client.get(f"{path}/films/trained/0.webp").status == 409
+        with client.socket(f"{path}/perform") as socket:
+            socket.send(json.dumps({"type": "start", "score": score((0, 3))}))
+            assert "--env" in toy_studio.told(socket, "error")["do"]
 
 
 def test_a_score_is_checked(client: Client) -> None:

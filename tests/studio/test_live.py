@@ -15,6 +15,8 @@ from toy_studio import Client, score, serving, told
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from choreo.studio.server import Server
+
 
 def start(socket: ClientConnection, *moves: tuple[int, int], **more: object) -> None:
     socket.send(json.dumps({"type": "start", "score": score(*moves), "speed": 0, **more}))
@@ -80,6 +82,26 @@ def test_pause_holds_and_stop_ends(client: Client) -> None:
         told(socket, "step")
         socket.send(json.dumps({"type": "stop"}))
         assert told(socket, "ended")["steps"] < 20
+
+
+def test_a_client_that_vanishes_leaves_its_simulator_for_the_next(
+    client: Client, server: Server
+) -> None:
+    """Whatever was on its way then; a process is not started anew."""
+    path = f"/api/runs/{client.run()}/perform"
+    with client.socket(path) as socket:
+        start(socket, (0, 3))
+        told(socket, "ended")
+    before = {worker.process.pid for worker in server.studio.live.workers}
+    for _ in range(3):
+        with client.socket(path) as socket:
+            start(socket, (0, 20))
+            told(socket, "step")
+        with client.socket(path) as socket:
+            start(socket, (0, 3))
+            assert told(socket, "ended", "error")["type"] == "ended"
+    after = {worker.process.pid for worker in server.studio.live.workers}
+    assert before <= after and len(after) <= len(before) + 1
 
 
 def test_pictures_are_dropped_for_who_takes_none_and_steps_are_not() -> None:
