@@ -178,6 +178,17 @@ def drawn() -> gymnasium.Env:
     return Drawn()
 
 
+class Shown(Drawn):
+    """The same with a picture of where it is."""
+
+    def render(self) -> Any:
+        return Seen._seen(self)  # pyright: ignore[reportArgumentType]
+
+
+def shown() -> gymnasium.Env:
+    return Shown()
+
+
 def gives_huge_reward() -> gymnasium.Env:
     return Broken(reward=1e30)
 

@@ -3,7 +3,8 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from choreo.envs.rendering.backends import RendererProbe, probe, use_backend
+from choreo.envs.rendering.backends import choose_backend
+from choreo.errors import RendererUnavailable
 from choreo.studio.cache import VERSIONS, name_of
 from choreo.studio.refusal import Refusal
 from choreo.studio.runs import Run, described, env_for, find_runs, identity_of, mark_of
@@ -29,11 +30,10 @@ class Library:
 
     def find_renderer(self) -> None:
         """Find out, once for all workers, whether and with what pictures are drawn; seconds."""
-        found: RendererProbe = probe()
-        if found.backend is None:
-            self.draws = found.sentence
-        else:
-            use_backend(found.backend, found.egl_device)
+        try:
+            choose_backend()
+        except RendererUnavailable as error:
+            self.draws = str(error)
         self._marks.clear()
 
     def all(self) -> list[Run]:

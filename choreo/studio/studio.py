@@ -1,6 +1,7 @@
 """Everything that one server holds: its runs, jobs, simulators, and the health of runs."""
 
 import asyncio
+import threading
 from typing import Any
 
 from choreo.studio.guard import Keys
@@ -23,17 +24,17 @@ class Studio:
         self.live = Pool(settings.performers, settings.idle)
         self._health: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._one_at_a_time = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
-        """Begin to compute, and find out in the background what draws here."""
+        """Begin to compute, and find out in the background what draws here.
+
+        In a thread of its own, which nobody waits for at the end.
+        """
         self.jobs.start()
-        self._tasks.add(asyncio.create_task(asyncio.to_thread(self.library.find_renderer)))
+        threading.Thread(target=self.library.find_renderer, daemon=True).start()
 
     def close(self) -> None:
         """End all worker processes."""
-        for task in self._tasks:
-            task.cancel()
         for part in (self.jobs, self.asking, self.live):
             part.close()
 

@@ -17,7 +17,7 @@ from choreo.studio.server import Server
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one run, whose name is that of a script."""
     folder = tmp_path_factory.mktemp("runs")
-    toy_runs.pretrain(folder / "<img src=x onerror=alert(1)>", env="toy_envs:drawn", frames=60)
+    toy_runs.pretrain(folder / "<img src=x onerror=alert(1)>", env="toy_envs:shown", frames=60)
     return folder
 
 

@@ -96,7 +96,9 @@ def test_the_map_of_all_conditions_is_there_at_once_the_second_time(
     assert identity_of(find_runs(runs)[0]) == found["checkpoint"]
 
 
-def test_a_score_is_imagined_and_filmed_as_choreo_play_does(client: Client) -> None:
+def test_a_score_is_imagined_and_filmed_as_choreo_play_does(
+    client: Client, runs: Path, tmp_path: Path
+) -> None:
     run = f"/api/runs/{client.run()}"
     asked = {"score": score((1, 8), (2, 8))}
     imagined = client.done(f"{run}/imagine", asked)
@@ -108,6 +110,10 @@ def test_a_score_is_imagined_and_filmed_as_choreo_play_does(client: Client) -> N
     assert answer.headers["content-type"] == "image/gif"
     assert answer.headers["cache-control"].endswith("immutable")
     assert client.post(f"{run}/film", asked | {"format": "gif"}).status == 200  # kept
+    (tmp_path / "score.json").write_text(json.dumps(asked["score"]))
+    played = ["play", str(tmp_path / "score.json"), str(next(runs.iterdir())), "--trust"]
+    assert main([*played, "--out", str(tmp_path / "film.gif")]) == 0
+    assert (tmp_path / "film.gif").read_bytes() == answer.body
 
 
 def test_a_skill_is_compared_with_its_dream(client: Client) -> None:
