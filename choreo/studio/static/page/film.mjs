@@ -38,7 +38,7 @@ async function load(box, url, alt, signal) {
   const source = URL.createObjectURL(blob);
   signal?.addEventListener("abort", () => setTimeout(() => URL.revokeObjectURL(source), 5000));
   if (blob.type.startsWith("video/")) return void show(box, video(source, alt));
-  const still = await firstPicture(blob, alt);
+  const still = await onePicture(blob, alt);
   const moving = el("img", { src: source, alt });
   const renew = () => show(box, stillness.on && still ? still : moving);
   stillness.listeners.add(renew);
@@ -59,16 +59,26 @@ function video(source, alt) {
   return node;
 }
 
-async function firstPicture(blob, alt) {
+/** A still of a film: where it ends up, since all skills start alike; null where that fails. */
+async function onePicture(blob, alt) {
   try {
-    const picture = await createImageBitmap(blob);
+    const picture = window.ImageDecoder ? await lastFrame(blob) : await createImageBitmap(blob);
     const canvas = el("canvas", { role: "img", "aria-label": alt });
-    [canvas.width, canvas.height] = [picture.width, picture.height];
+    [canvas.width, canvas.height] = [picture.displayWidth ?? picture.width, picture.displayHeight ?? picture.height];
     canvas.getContext("2d").drawImage(picture, 0, 0);
+    picture.close();
     return canvas;
   } catch {
     return null;
   }
+}
+
+async function lastFrame(blob) {
+  const decoder = new ImageDecoder({ data: await blob.arrayBuffer(), type: blob.type });
+  await decoder.tracks.ready;
+  const { image } = await decoder.decode({ frameIndex: decoder.tracks.selectedTrack.frameCount - 1 });
+  decoder.close();
+  return image;
 }
 
 export const filmPath = (run, condition, skill, ending) =>

@@ -3,6 +3,7 @@
 import { bySkill } from "../../logic/atlas.mjs";
 import { number, place, readable } from "../../logic/format.mjs";
 import { bars, missedBy, ranked } from "../../logic/ranking.mjs";
+import { isPoint } from "../../logic/scale.mjs";
 import { add, emptyScore } from "../../logic/score.mjs";
 import { get, post, finish, renewable, runPath } from "../api.mjs";
 import { loadSkills, scoreOf } from "../data.mjs";
@@ -53,8 +54,8 @@ function ask(self, body, words, goal = null) {
 
 function pointGoal(self) {
   const { atlas, ctx } = self;
-  if (atlas.kind !== "coordinates") {
-    return note("The map of this run has no coordinates to aim at.", "Choose a recorded frame, a picture or a reward.");
+  if (!atlas.skills.some((found) => isPoint(found.at))) {
+    return note("This run has no map to aim at.", "Choose a recorded frame, a picture or a reward.");
   }
   const fields = atlas.axes.map((name) => el("input", { type: "number", step: "any", "aria-label": readable(name), value: "0" }));
   const aim = (goal) => {
