@@ -1,5 +1,7 @@
 """APT: reward is a particle estimate of the entropy of states (Liu & Abbeel 2021)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class ParticleEntropy(IntrinsicReward):
         self.neighbours = config.neighbours
         # The distances come in many pieces, and have kernels of their own. Not as a decorator,
         # which would have every command import the compiler.
-        self._uncompiled = torch.compiler.disable(_log_distance)
+        self._uncompiled: Any = torch.compiler.disable(_log_distance)
 
     def loss(self, replayed: Replayed) -> Tensor:
         return replayed.kl.new_zeros(())
