@@ -73,7 +73,7 @@ def start_of_reset(agent: Agent, vector: VectorEnv, seed: int) -> Start:
 
 def start_of_observation(agent: Agent, observation: Arrays, seed: int) -> Start:
     """The state after the first observation of an episode, raw, by key."""
-    stream = RowStreams(agent, 1)
+    stream = RowStreams.of(agent, 1)
     stream.begin(0, acting_seed(seed, 0))
     shown = {
         key: torch.as_tensor(np.array(observation[key])[None], device=agent.device)

@@ -23,7 +23,7 @@ class ParticleEntropy(IntrinsicReward):
         self.neighbours = config.neighbours
         # The distances come in many pieces, and have kernels of their own. Not as a decorator,
         # which would have every command import the compiler.
-        self._uncompiled: Any = torch.compiler.disable(_log_distance)
+        self._uncompiled: Any = torch.compiler.disable(_log_distance)  # pyright: ignore
 
     def loss(self, replayed: Replayed) -> Tensor:
         return replayed.kl.new_zeros(())
