@@ -53,7 +53,7 @@ class DemoConfig:
     random_frames: int = 15_000
     """The first of these, with random actions: the explorer alone keeps to one side of the arena,
     and skills go where experience is."""
-    finetune_frames: int = 24_000
+    finetune_frames: int = 12_000
     """Frames of fine-tuning, and of learning the task from scratch."""
     action_repeat: int = 10
     """Frames per agent step: 15 imagined steps then cross the arena."""
