@@ -174,7 +174,7 @@ function outcome(self, ctx, best) {
 }
 
 function words(self, state, skill) {
-  const missed = missedBy(state.path, self.goal);
+  const missed = missedBy(state.path, self.goal, self.atlas.round);
   const end = missed === null ? "" : ` It ended ${number(missed)} from the goal.`;
   return `Skill ${skill} played ${state.step} steps with a return of ${number(state.total)}.${end}`;
 }
