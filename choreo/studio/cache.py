@@ -32,7 +32,7 @@ LEFT_BEHIND = 3600.0  # seconds after which a half-written file has no writer [o
 LOOK = 0.3  # seconds between two looks at a lock
 
 VERSIONS = {
-    "map": 1,
+    "map": 2,
     "film": 1,
     "compare": 1,
     "imagine": 1,

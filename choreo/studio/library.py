@@ -83,7 +83,8 @@ class Library:
     def _latest(self, run: Run) -> str:
         found = identity_of(run)
         if found is None:
-            raise Refusal(409, "This run has saved no checkpoint yet.", "Wait until it has.")
+            advice = "Wait until it has, or resume it if it stopped."
+            raise Refusal(409, "This run has saved no checkpoint yet.", advice)
         return found
 
     def request(self, job: "Job") -> Message:

@@ -214,7 +214,11 @@ def _agent_of(run: Run) -> tuple[dict[str, Any], int | None, str | None]:
     try:
         state = checkpoint.steady(lambda: _present(run.path), checkpoint.load_state)
     except FileNotFoundError:
-        return {}, None, "This run has saved no checkpoint yet. Wait until it has."
+        return (
+            {},
+            None,
+            "This run has saved no checkpoint yet. Wait until it has, or resume it if it stopped.",
+        )
     except (ChoreoError, OSError) as error:
         return {}, None, str(error)
     agent = state.get("agent")

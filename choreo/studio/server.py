@@ -114,6 +114,6 @@ def _bound(host: str, port: int | None) -> socket.socket:
             continue
         made.setblocking(False)
         return made
-    raise UsageError(
-        f"the studio cannot listen on {host}, port {port}: {reason}. Give another --port or --host"
-    )
+    words = (reason.strerror or str(reason)).partition(" (while")[0]  # without its own address
+    place = host if port is None else f"{host}, port {port}"
+    raise UsageError(f"the studio cannot listen on {place}: {words}. Give another --port or --host")

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as s from "../../../choreo/studio/static/logic/score.mjs";
 
-const three = [[3, 50], [7, 20], [3, 30]].reduce((score, [k, n]) => s.add(score, k, n), s.emptyScore("abc", 4));
+const three = [[3, 50], [7, 20], [3, 30]].reduce((score, [k, n]) => s.add(score, k, n), s.emptyScore("ab".repeat(32), 4));
 const skills = (score) => score.moves.map((move) => move.skill);
 
 test("edits give a new score and leave the old one", () => {
@@ -38,7 +38,7 @@ test("a saved score is read back as it was", () => {
 
 test("files that are no score are refused with what to do", () => {
   const bad = ["", "[]", "{}", '{"moves": 3}', '{"moves": [{"skill": 1}]}', '{"moves": [{"skill": 1.5, "steps": 3}]}',
-    '{"moves": [], "loop": 0}', '{"moves": [null]}', '{"moves": [{"skill": 8, "steps": 3}]}'];
+    '{"moves": [], "loop": 0}', '{"moves": [], "start": "air"}', '{"moves": [], "checkpoint": "abc"}', '{"moves": [null]}', '{"moves": [{"skill": 8, "steps": 3}]}'];
   for (const text of bad) {
     assert.throws(() => s.fromText(text, 8), (error) => error instanceof s.ScoreProblem && error.advice !== "", text);
   }

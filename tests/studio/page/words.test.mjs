@@ -62,6 +62,7 @@ test("a ranking is in order whatever came, and what has no score stands last", (
   assert.deepEqual(bars(best), [1, 1, 0, 0]);
   assert.deepEqual(bars([{ score: 2 }]), [1]);
   assert.equal(missedBy([[0, 0], [3, 4]], [0, 0]), 5);
+  assert.ok(Math.abs(missedBy([[1, -3]], [1, 3], [false, true]) - (2 * Math.PI - 6)) < 1e-9);
   assert.equal(missedBy([], [0, 0]), null);
 });
 

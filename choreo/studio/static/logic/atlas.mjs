@@ -3,8 +3,8 @@
 import { count, number, percent, place } from "./format.mjs";
 import { isPoint } from "./scale.mjs";
 
-/** Skills with every field there, in order of number. */
-export function readAtlas(json) {
+/** Skills with every field there, in order of number; `round` says which axes hold an angle. */
+export function readAtlas(json, round = [false, false]) {
   const skills = (json?.skills ?? []).map((found) => ({
     ...found,
     at: [found.x, found.y],
@@ -15,7 +15,7 @@ export function readAtlas(json) {
     relatives: found.relatives ?? [],
   }));
   skills.sort((a, b) => a.skill - b.skill);
-  return { axes: json?.axes ?? ["x", "y"], kind: json?.kind ?? "embedding", skills };
+  return { axes: json?.axes ?? ["x", "y"], kind: json?.kind ?? "embedding", round, skills };
 }
 
 export function bySkill(atlas, skill) {

@@ -14,9 +14,13 @@ export function bars(ranking) {
   return ranking.map(({ score }) => (!Number.isFinite(score) ? 0 : size ? (score - low) / size : 1));
 }
 
-/** Distance of where a path ended from a goal, or null. */
-export function missedBy(path, goal) {
+/** Distance of where a path ended from a goal, or null; `round` are axes that hold an angle. */
+export function missedBy(path, goal, round = []) {
   const last = path[path.length - 1];
   if (!last || !goal) return null;
-  return Math.hypot(last[0] - goal[0], last[1] - goal[1]);
+  const apart = (n) => {
+    const size = last[n] - goal[n];
+    return round[n] ? Math.atan2(Math.sin(size), Math.cos(size)) : size;
+  };
+  return Math.hypot(apart(0), apart(1));
 }

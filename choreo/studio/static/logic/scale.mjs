@@ -71,15 +71,18 @@ export function ticks(low, high, about = 5) {
   return found;
 }
 
-/** The `d` of a line through points; a missing one breaks the line. */
-export function lineThrough(points, x, y) {
+/** The `d` of a line through points; a missing one breaks it, and so does going round an angle (`round`). */
+export function lineThrough(points, x, y, round = []) {
   let pen = "M";
+  let last = null;
   let drawn = "";
   for (const point of points) {
     if (!isPoint(point)) {
       pen = "M";
       continue;
     }
+    if (last && [0, 1].some((n) => round[n] && Math.abs(point[n] - last[n]) > Math.PI)) pen = "M";
+    last = point;
     drawn += `${pen}${x(point[0]).toFixed(1)} ${y(point[1]).toFixed(1)}`;
     pen = "L";
   }

@@ -96,7 +96,13 @@ export function fromText(text, skills) {
   if (!isWhole(seed, 0) || !isWhole(loop, 1)) {
     throw new ScoreProblem("Seed and loop must be whole numbers.", "Mend the file.");
   }
-  return fitting({ moves, seed, loop, start: String(start), checkpoint: String(checkpoint) });
+  if (start !== "reset") {
+    throw new ScoreProblem("A score can only start from a reset.", 'Write "start": "reset", or leave it out.');
+  }
+  if (!/^([0-9a-f]{64})?$/.test(checkpoint)) {
+    throw new ScoreProblem("The checkpoint of the score is no hash.", "Leave it out, or write its 64 hexadecimal digits.");
+  }
+  return fitting({ moves, seed, loop, start, checkpoint });
 }
 
 function checked(move, n, skills) {

@@ -11,7 +11,7 @@ export async function loadMap(run, condition, signal, tell) {
   const key = `${run.id} ${condition}`;
   if (!maps.has(key)) {
     const found = await wait(runPath(run, `map?condition=${condition}`), signal, tell);
-    maps.set(key, { ...found, atlas: readAtlas(found.map) });
+    maps.set(key, { ...found, atlas: readAtlas(found.map, found.reading?.round) });
     run.opened = found.checkpoint; // which the page shows, while `checkpoint` is the latest saved
     document.dispatchEvent(new CustomEvent("run-changed", { detail: run }));
   }

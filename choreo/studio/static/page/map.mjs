@@ -25,7 +25,7 @@ export function skillMap({ atlas, selected = null, choose = null, pick = null, l
     node.append(axes(scales, room, atlas.axes, { ticked: measured }));
     if (pick) node.append(ground(node, room, scales, pick));
     const path = state.reached ?? drawn.find((found) => found.skill === state.selected)?.path ?? [];
-    node.append(svg("svg", { ...inner(room) }, trail(path, scales), trail(state.dreamt, scales, "dream")), points(box, drawn, atlas, uses, scales, state, choose));
+    node.append(svg("svg", { ...inner(room) }, trail(path, scales, atlas.round), trail(state.dreamt, scales, atlas.round, "dream")), points(box, drawn, atlas, uses, scales, state, choose));
     if (state.goal) node.append(target(scales.x(state.goal[0]), scales.y(state.goal[1])));
     return node;
   }, { class: "drawing" }, signal);
@@ -95,8 +95,8 @@ function inner({ left, top, width, height }) {
   return { x: left, y: top, width, height, viewBox: `${left} ${top} ${width} ${height}` };
 }
 
-const trail = (path, { x, y }, kind = "real") =>
-  svg("path", { class: `path ${kind}`, d: lineThrough(path, x, y) });
+const trail = (path, { x, y }, round, kind = "real") =>
+  svg("path", { class: `path ${kind}`, d: lineThrough(path, x, y, round) });
 
 function ground(node, room, scales, pick) {
   const rect = svg("rect", { class: "ground", x: room.left, y: room.top, width: room.width, height: room.height });

@@ -114,6 +114,10 @@ function download(href, name) {
 }
 
 function exporting(ctx, book, format, place) {
+  if (book.score.moves.length === 0) {
+    put(place, note("There is nothing to film.", "Put a skill on the line first."));
+    return;
+  }
   const body = { score: book.score, format };
   const make = (tell) => work(runPath(ctx.run, "film"), body, ctx.signal, tell);
   showing(place, `Making the ${format}`, make, ({ url }) => {

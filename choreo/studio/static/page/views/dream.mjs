@@ -94,7 +94,8 @@ function films(ctx, asked, { real, dream }) {
   const sources = [["Real", real.films ?? real.film], ["Dream", dream.film ?? dream.films]];
   const parts = sources.map(([name, url]) => el("figure", {},
     url && ctx.run.renders ? film(url, `${name}: skill ${asked.skill}`, ctx.signal) : note(unfilmed(name, ctx.run)), el("figcaption", {}, name)));
-  const meaning = "Left the simulator's own picture, right what the model sees before its inner eye, decoded.";
+  const dreamt = ctx.run.obs === "states" ? "the state that the model imagines, drawn by the simulator" : "the picture that the model imagines";
+  const meaning = `First the simulator's own picture, then ${dreamt}.`;
   return section("Films", meaning, el("div", { class: "two" }, parts));
 }
 

@@ -40,7 +40,9 @@ function drawn(signal, found) {
       warnings.length ? el("ul", { class: "warnings", "aria-label": "Warnings" }, warnings) : note("No warnings.", "", "note quiet")),
     series.length
       ? el("div", { class: "charts" }, series.map(([name, each]) => chart(signal, name, each, found.x)))
-      : note("Nothing has been logged yet.", "The first curve appears after the first update."),
+      : (found.running
+        ? note("Nothing has been logged yet.", "The first curve appears after the first update.")
+        : note("There are no curves here.", "A pack or a snapshot comes without its metrics; a run writes them from its first update on.")),
   ];
 }
 

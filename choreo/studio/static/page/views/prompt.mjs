@@ -35,7 +35,7 @@ function desk(ctx, atlas) {
   show(self, "point");
   return el("div", { class: "two wide" },
     section("What do you want?", "Choose a goal. Each skill is played in imagination and judged by it; nothing moves yet.", kind, self.asked),
-    section("Which skills come nearest?", "Best first. The bar is the imagined return, from the worst skill to the best.", self.answer));
+    section("Which skills come nearest?", "Best first. The number is the imagined return for a reward, and minus the imagined distance for any other goal. The bar goes from the worst skill to the best.", self.answer));
 }
 
 function show(self, kind) {
@@ -174,7 +174,7 @@ function outcome(self, ctx, best) {
 }
 
 function words(self, state, skill) {
-  const missed = missedBy(state.path, self.goal);
+  const missed = missedBy(state.path, self.goal, self.atlas.round);
   const end = missed === null ? "" : ` It ended ${number(missed)} from the goal.`;
   return `Skill ${skill} played ${state.step} steps with a return of ${number(state.total)}.${end}`;
 }

@@ -48,7 +48,7 @@ function whole(ctx, found) {
 
 function mapMeaning(atlas) {
   if (atlas.kind === "coordinates") {
-    return `Where every skill ends up, on average, in ${atlas.axes.map(readable).join(" and ")}. The line is the path of the chosen one.`;
+    return `Where every skill ends up, on average, in ${atlas.axes.map(readable).join(" and ")}. The line is one path of the chosen one, from one start, so it may end elsewhere.`;
   }
   return "Skills that end in similar states stand near each other; the axes themselves carry no unit.";
 }
