@@ -8,6 +8,7 @@ import pytest
 from toy_exports import run_alone
 from toy_runs import finetune, pretrain
 
+import choreo
 from choreo.cli import main
 from choreo.export import Exported
 from choreo.record import checkpoint
@@ -94,6 +95,7 @@ def test_a_sampled_program_plays_as_the_agent_in_training(
     skills = json.loads((out / "skills.json").read_text())
     assert not skills["measured"] and skills["thumbnails"] == "not drawn: --no-pictures"
     assert not (out / "run.py").exists() and Exported(out).plays_task
+    assert str(Path(choreo.__file__).parent).encode() not in (out / "policy.pt2").read_bytes()
     agent = _evaluated(capsys, run, "--sample")
     other = _evaluated(capsys, str(out), "--sample")
     assert other["choices"]["over_time"] == agent["choices"]["over_time"]
