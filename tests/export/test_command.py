@@ -83,6 +83,8 @@ def test_it_plays_as_its_agent_does(
     assert main(["evaluate", str(exported), "--policy", "task"]) == 2
     assert "holds the policy 'skill'" in capsys.readouterr().err
     assert main(["evaluate", str(exported), "--sample"]) == 2
+    assert main(["skills", str(exported)]) == 1
+    assert "is an exported policy" in capsys.readouterr().err
 
 
 def test_a_sampled_program_plays_as_the_agent_in_training(
