@@ -286,6 +286,11 @@ def find_checkpoint(path: str | Path) -> Path:
         found = checkpoint.latest(folder) if folder.is_dir() else None
         if found is not None:
             return found
+    if (path / "contract.json").exists():
+        raise CheckpointError(
+            f"{path} is an exported policy, which acts in `choreo evaluate` alone; give the run "
+            "that it was exported from"
+        )
     raise CheckpointError(
         f"no checkpoint in {path}: expected checkpoints/ with a finished one, as `choreo pretrain "
         f"--run-dir {path}` writes it"

@@ -80,9 +80,16 @@ def read_contract(folder: Path) -> dict[str, Any]:
     """contract.json; raises ValueError where a file of the folder is not what was exported."""
     contract = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
     skills = json.loads((folder / "skills.json").read_text(encoding="utf-8"))
-    if skills["checkpoint"]["sha256"] != contract["checkpoint"]["sha256"]:
+    try:
+        of, files = contract["checkpoint"]["sha256"], contract["files"].items()
+        other = skills["checkpoint"]["sha256"] != of
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"contract.json or skills.json in {folder} is not what was exported"
+        ) from error
+    if other:
         raise ValueError(f"{folder / 'skills.json'} is of another checkpoint than contract.json")
-    for name, wanted in contract["files"].items():
+    for name, wanted in files:
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != wanted:
             raise ValueError(f"{folder / name} is not what was exported: its hash is another one")
     return contract

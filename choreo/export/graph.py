@@ -67,14 +67,20 @@ def write_graph(step: PolicyStep, path: Path, to: To, opset: int) -> None:
             verbose=False,
         )
         assert made is not None
+        for node in made.model.graph.all_nodes():
+            node.metadata_props.clear()  # the exporter's own traces, with paths of this machine
         made.save(path)
 
 
 def trace(step: PolicyStep) -> torch.export.ExportedProgram:
-    """The step as one graph, whose first axis may have any length."""
+    """The step as one graph without paths of this machine; its first axis may have any length."""
     rows = torch.export.Dim("rows")
     shapes = {"inputs": tuple({0: rows} for _ in step.inputs)}
-    return torch.export.export(step, step.example(), dynamic_shapes=shapes)
+    program = torch.export.export(step, step.example(), dynamic_shapes=shapes)
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
+    return program
 
 
 @contextlib.contextmanager

@@ -47,11 +47,13 @@ def replay(policy: Any, parity: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from act import Policy  # type: ignore
-
     try:
-        parity = dict(np.load(Path(__file__).with_name("parity.npz")))
+        from act import Policy, read_contract  # type: ignore
+
+        folder = Path(__file__).parent
+        read_contract(folder)  # compares all hashes, also of what is read next
+        parity = dict(np.load(folder / "parity.npz"))
         rows = parity["margin"].shape[1]
-        sys.stdout.write(f"as exported: {replay(Policy(Path(__file__).parent, rows), parity)}\n")
-    except (ValueError, OSError) as error:
+        sys.stdout.write(f"as exported: {replay(Policy(folder, rows), parity)}\n")
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")

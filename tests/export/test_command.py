@@ -8,6 +8,7 @@ import pytest
 from toy_exports import run_alone
 from toy_runs import finetune, pretrain
 
+import choreo
 from choreo.cli import main
 from choreo.export import Exported
 from choreo.record import checkpoint
@@ -82,6 +83,8 @@ def test_it_plays_as_its_agent_does(
     assert main(["evaluate", str(exported), "--policy", "task"]) == 2
     assert "holds the policy 'skill'" in capsys.readouterr().err
     assert main(["evaluate", str(exported), "--sample"]) == 2
+    assert main(["skills", str(exported)]) == 1
+    assert "is an exported policy" in capsys.readouterr().err
 
 
 def test_a_sampled_program_plays_as_the_agent_in_training(
@@ -94,6 +97,7 @@ def test_a_sampled_program_plays_as_the_agent_in_training(
     skills = json.loads((out / "skills.json").read_text())
     assert not skills["measured"] and skills["thumbnails"] == "not drawn: --no-pictures"
     assert not (out / "run.py").exists() and Exported(out).plays_task
+    assert str(Path(choreo.__file__).parent).encode() not in (out / "policy.pt2").read_bytes()
     agent = _evaluated(capsys, run, "--sample")
     other = _evaluated(capsys, str(out), "--sample")
     assert other["choices"]["over_time"] == agent["choices"]["over_time"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from toy_exports import KINDS, run_alone, toy_export
 
+import choreo
 from choreo.export.act import Policy
 from choreo.export.run import TOLERANCE
 
@@ -27,6 +28,7 @@ def test_a_policy_acts_as_its_agent_without_it(name: str, tmp_path: Path) -> Non
     ran = run_alone(folder)
     assert ran.returncode == 0 and "as exported" in ran.stdout, ran.stderr
     assert json.loads(json.dumps(contract)) == json.loads((folder / "contract.json").read_text())
+    assert str(Path(choreo.__file__).parent).encode() not in (folder / "policy.onnx").read_bytes()
     _takes_any_rows(folder, agent.num_skills)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
