@@ -14,6 +14,8 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 
+SUMS = "SHA256SUMS"  # the hash of contract.json, which holds those of the other files
+
 
 class Policy:
     """Takes one step after the other for `rows` robots and remembers what is between them."""
@@ -78,7 +80,12 @@ class Policy:
 
 def read_contract(folder: Path) -> dict[str, Any]:
     """contract.json; raises ValueError where a file of the folder is not what was exported."""
-    contract = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
+    text = (folder / "contract.json").read_bytes()
+    if (folder / SUMS).read_text(encoding="utf-8").split()[:1] != [
+        hashlib.sha256(text).hexdigest()
+    ]:
+        raise ValueError(f"{folder / 'contract.json'} is not what was exported; see {SUMS}")
+    contract = json.loads(text)
     skills = json.loads((folder / "skills.json").read_text(encoding="utf-8"))
     try:
         of, files = contract["checkpoint"]["sha256"], contract["files"].items()

@@ -75,13 +75,13 @@ def export(
         parity.save_parity(temporary / PARITY, steps)
         _write_extras(temporary, extras, settings.to)
         told["files"] = _hashes(temporary)
-        _write_json(temporary / CONTRACT, told)
+        _write_contract(temporary, told)
         rows = recorded.skill.shape[1]
         found = parity.check(act.Policy(temporary, rows, load=loader(settings.to)), steps)
         single = act.Policy(temporary, load=loader(settings.to))
         told["parity"] = {**found, **_tried(recorded, settings)}
         told["latency_ms"] = parity.latencies(agent, step, single, steps)
-        _write_json(temporary / CONTRACT, told)
+        _write_contract(temporary, told)
         (temporary / "README.md").write_text(readme(told, extras.skills), encoding="utf-8")
     return told
 
@@ -144,6 +144,12 @@ def _write_extras(folder: Path, extras: Extras, to: To) -> None:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(picture)
+
+
+def _write_contract(folder: Path, told: dict[str, Any]) -> None:
+    _write_json(folder / CONTRACT, told)
+    found = hashlib.sha256((folder / CONTRACT).read_bytes()).hexdigest()
+    (folder / act.SUMS).write_text(f"{found}  {CONTRACT}\n", encoding="utf-8")
 
 
 def _hashes(folder: Path) -> dict[str, str]:

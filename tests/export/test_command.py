@@ -39,7 +39,10 @@ def exported(runs: Path) -> Path:
 
 
 def test_a_run_becomes_a_folder_that_runs_alone(runs: Path, exported: Path) -> None:
-    wanted = "README.md act.py contract.json parity.npz policy.onnx run.py skills.json thumbnails"
+    wanted = (
+        "README.md SHA256SUMS act.py contract.json parity.npz policy.onnx run.py skills.json "
+        "thumbnails"
+    )
     assert sorted(path.name for path in exported.iterdir()) == wanted.split()
     assert "as exported" in run_alone(exported).stdout
     contract, skills = (

@@ -140,6 +140,11 @@ def _edited_skills(folder: Path) -> None:
     path.write_text(path.read_text().replace('"measured": false', '"measured": true'))
 
 
+def _edited_contract(folder: Path) -> None:
+    path = folder / "contract.json"
+    path.write_text(path.read_text().replace('"sampled": false', '"sampled": true'))
+
+
 def _other_format(folder: Path) -> None:
     contract = json.loads((folder / "contract.json").read_text())
     (folder / "contract.json").write_text(json.dumps(contract | {"format": 99}))
@@ -151,6 +156,7 @@ CHANGED = {
     "no skills": (lambda folder: (folder / "skills.json").write_text("{}"), "skills.json in"),
     "foreign skills": (_foreign_skills, "skills.json is of another checkpoint"),
     "edited skills": (_edited_skills, "skills.json is not what was exported"),
+    "edited contract": (_edited_contract, "contract.json is not what was exported"),
     "missing file": (lambda folder: (folder / "parity.npz").unlink(), "parity.npz"),
 }
 
