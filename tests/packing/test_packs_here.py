@@ -14,7 +14,7 @@ from choreo.record import pack
 
 ROOT = Path(__file__).parents[2] / "packs"
 PACKS = sorted(path.parent.name for path in ROOT.glob(f"*/{pack.LISTING}"))
-MOST = 3_500_000  # bytes: a clone of the repository should stay small
+MOST = 4_000_000  # bytes: a clone of the repository should stay small
 
 
 def test_there_are_packs_and_all_are_in_the_index() -> None:
@@ -35,8 +35,8 @@ def test_a_pack_opens_and_acts(name: str) -> None:
     taken = [agent.session().act(seen, skill=skill) for skill in range(agent.num_skills)]
     assert len({one.tobytes() for one in taken}) > agent.num_skills // 2, "skills differ"
     assert np.abs(taken).max() <= 1
-    low, high = agent.spec.action_low, agent.spec.action_high
     own = agent.session().act_in_units(seen, skill=0)
+    low, high = (np.array(b, own.dtype) for b in (agent.spec.action_low, agent.spec.action_high))
     assert (own >= low).all() and (own <= high).all()
 
 
