@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -83,6 +82,8 @@ def encode_video(frames: Iterable[np.ndarray], fps: float) -> bytes:
     Pictures are taken one by one, and equal ones give equal bytes: with more threads the encoder
     would decide otherwise from machine to machine.
     """
+    import av  # 30 MB of libraries, wanted only where something is filmed
+
     first, every = _first_and_all(frames)
     height, width = (side - side % 2 for side in first.shape[:2])
     target = io.BytesIO()
