@@ -69,6 +69,7 @@ def test_methods_of_pre_training_go_on_under_their_name_or_the_one_they_name() -
         ("urlb-states", 30 + 30 + 120 * (4 + 4 + 1 + 1 + 1)),
         ("urlb-pixels", 30 + 30 + 120 * (4 + 4 + 1 + 1 + 1)),
         ("exorl", 30 + 30 + 120 * (2 + 2 + 1)),
+        ("unseen", 6 + 6 + 6 * (2 + 2 + 1)),
         ("sparse", 10 + 10 + 40 + 10),
         ("ablation", 63 + 63 + 12 * 3 * (9 + 9 + 1)),
     ],
