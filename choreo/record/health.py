@@ -6,6 +6,7 @@ from collections.abc import Sequence
 EVEN = 0.5  # of the codes: fewer in even use are few [ours]
 CERTAIN = 0.1  # of the entropy of an even choice: less is no choice any more [ours]
 FALLEN = 0.3  # of the best return, and of all differences so far: more is a fall [ours]
+NOTHING = 1e-4  # return that is none: less than what counts as one rewarded step [ours]
 LATER = 2  # times the first random frames: a reward that was not found by then [ours]
 
 
@@ -31,7 +32,7 @@ def certain_selector(entropy: float, codes: int) -> str | None:
 
 def falling_return(returns: Sequence[float]) -> str | None:
     """Whether the last two evaluations, in order of time, lie far below the best before them."""
-    if len(returns) < 3:
+    if len(returns) < 3 or max(map(abs, returns)) < NOTHING:
         return None
     best, now = max(returns[:-2]), max(returns[-2:])
     if best - now <= FALLEN * max(abs(best), max(returns) - min(returns)):

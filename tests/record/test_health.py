@@ -37,6 +37,7 @@ def test_a_selector_that_has_come_down_to_one_skill(entropy: float, warns: bool)
         ([262, 295, 247, 293, 178], False),  # one bad evaluation
         ([-50, -400, -390], True),
         ([0, 0, 0, 0], False),
+        ([2.2e-15, 1.4e-15, 1.4e-15], False),  # a reward that was never found
     ],
 )
 def test_a_falling_return(returns: list[float], warns: bool) -> None:
