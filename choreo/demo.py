@@ -9,7 +9,7 @@ import numpy as np
 
 from choreo.agent import Agent, PolicyName, load
 from choreo.config import FinetuneConfig, LoggingConfig, PretrainConfig, TrainingConfig
-from choreo.envs.make import GOAL_TASKS
+from choreo.envs.make import SLOPING_TASKS
 from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import StorageError
 from choreo.evaluation.evaluate import Evaluation, evaluate
@@ -200,7 +200,7 @@ def corner(config: DemoConfig) -> str:
     """The task of a demonstration."""
     if config.task is not None:
         return config.task
-    return GOAL_TASKS[int(np.random.default_rng(config.seed).integers(len(GOAL_TASKS)))]
+    return SLOPING_TASKS[int(np.random.default_rng(config.seed).integers(len(SLOPING_TASKS)))]
 
 
 def _skills(config: DemoConfig, run: PretrainConfig | FinetuneConfig) -> SkillConfig:

@@ -17,7 +17,7 @@ LITTLE = (
 
 def test_the_goal_follows_from_the_seed_alone() -> None:
     drawn = [corner(DemoConfig(seed=seed)) for seed in range(3)]
-    assert drawn == [f"point_mass_reach_{c}" for c in ("bottom_right", "top_right", "bottom_right")]
+    assert drawn == [f"point_mass_go_{c}" for c in ("bottom_right", "top_right", "bottom_right")]
     assert corner(DemoConfig(seed=1, task="point_mass_reach_top_left")).endswith("top_left")
 
 
@@ -27,7 +27,7 @@ def test_a_demonstration_ends_with_a_page(
     demo([*LITTLE.split(), "--run-dir", str(tmp_path), "--seed", "1", "--json"])
     result = json.loads(capsys.readouterr().out)
     page = (tmp_path / "report.html").read_text()
-    assert "point_mass_reach_top_right" in page and "200 frames" in page
+    assert "point_mass_go_top_right" in page and "200 frames" in page
     assert set(result["task"]) == {"fine-tuned skills", "from scratch", "random actions"}
     assert json.loads((tmp_path / "demo.json").read_text())["task"] == result["task"]
 

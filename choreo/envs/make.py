@@ -33,9 +33,10 @@ URLB_TASKS = (
     *(f"quadruped_{task}" for task in ("stand", "walk", "run", "jump")),
     *(f"jaco_reach_{target}" for target in _TARGETS),
 )
-# Ours: sparse goals for a point mass, and all of them as one domain.
+# Ours: goals for a point mass, sparse and sloping ones, and all of them as one domain.
 GOAL_DOMAIN = "point_mass"
-GOAL_TASKS = tuple(f"point_mass_reach_{target}" for target in _TARGETS)
+SLOPING_TASKS = tuple(f"point_mass_go_{target}" for target in _TARGETS)
+GOAL_TASKS = (*(f"point_mass_reach_{target}" for target in _TARGETS), *SLOPING_TASKS)
 METAWORLD, _METAWORLD_TASK = "mw", "reach"
 EXORL_TASKS = tuple(f"jaco_fixed_reach_{target}" for target in _TARGETS)
 
@@ -52,7 +53,8 @@ def make(
     """Make the environment that `id` names.
 
     Ids: a URLB domain (`walker`: the task it is pre-trained on), a URLB task (`walker_run`), a
-    point mass with sparse goals (`point_mass`, `point_mass_reach_top_left`),
+    point mass with sparse goals (`point_mass`, `point_mass_reach_top_left`) or such whose reward
+    slopes over the arena (`point_mass_go_top_left`),
     ExORL's jaco with a fixed, unobserved target (`jaco_fixed_reach_top_left`), a task of Meta-World
     (`mw_reach`), a dm_control suite task (`dmc:point_mass-easy`), a Gymnasium id
     (`gym:Pendulum-v1`) or `module:factory`, a function without arguments that returns a
@@ -163,9 +165,11 @@ def _make_goal(id: str, time_limited: bool) -> Simulator:
     with backends.without_renderer():
         from choreo.envs.simulators import goals
     if id == GOAL_DOMAIN:
-        return goals.make_point_mass(id, _TARGETS[0], goals.ANYWHERE, time_limited)
-    corner = id.removeprefix("point_mass_reach_")
-    return goals.make_point_mass(id, corner, goals.MIDDLE, time_limited)
+        start, margin, corner = goals.ANYWHERE, goals.SPARSE, _TARGETS[0]
+    else:
+        start, margin = goals.MIDDLE, goals.SLOPING if id in SLOPING_TASKS else goals.SPARSE
+        corner = id.removeprefix("point_mass_reach_").removeprefix("point_mass_go_")
+    return goals.make_point_mass(id, corner, start, margin, time_limited)
 
 
 def _make_suite(id: str, time_limited: bool) -> Simulator:

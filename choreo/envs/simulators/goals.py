@@ -1,6 +1,7 @@
-"""A point mass that is rewarded in one corner of its arena: sparse goals, ours.
+"""A point mass that is rewarded in one corner of its arena, ours: sparse goals, and sloping ones.
 
-The domain, for pre-training, starts anywhere; a task starts in the middle, out of reach of reward.
+The domain, for pre-training, starts anywhere; a task starts in the middle, where a sparse goal is
+out of reach of reward and a sloping one says in which direction it lies.
 
 Built on the dm_control suite's point mass and its physics. After the idea of ExORL's goals in a
 point-mass maze (arXiv 2201.13425), without the maze.
@@ -22,17 +23,21 @@ SECONDS = 20  # as the suite's point mass
 ANYWHERE = 0.25  # m; a start is at most so far from the middle along each axis: the domain
 MIDDLE = 0.03  # m; the same of the tasks
 GOAL = 0.2  # m; distance of a goal from the middle along each axis, walls are at 0.3
-GOAL_RADIUS = 0.05  # m; full reward within, next to none beyond twice as much more
+GOAL_RADIUS = 0.05  # m; full reward within
+SPARSE = GOAL_RADIUS  # m from there to where the reward is 0.1; next to none at twice as much
+SLOPING = 0.3  # m, likewise: 0.25 in the middle, 1e-3 in the opposite corner
 
 SIGNS = {"left": -1, "right": 1, "bottom": -1, "top": 1}
 
 
 class ReachCorner(base.Task):
-    """Reward 1 within `GOAL_RADIUS` of the goal, 0.1 at twice and 1e-4 at thrice that distance."""
+    """Reward 1 within `GOAL_RADIUS` of the goal, 0.1 at `margin` beyond, 1e-4 at twice that."""
 
-    def __init__(self, goal: tuple[float, float], start: float, random: Any = None) -> None:
+    def __init__(
+        self, goal: tuple[float, float], start: float, margin: float, random: Any = None
+    ) -> None:
         super().__init__(random=random)
-        self.goal, self.start = np.array(goal), start
+        self.goal, self.start, self.margin = np.array(goal), start, margin
 
     def initialize_episode(self, physics: Any) -> None:
         """Put the mass at rest somewhere and the drawn target at the goal."""
@@ -48,18 +53,22 @@ class ReachCorner(base.Task):
     def get_reward(self, physics: Any) -> float:
         """Depends on the distance to the goal alone."""
         distance = np.linalg.norm(physics.named.data.geom_xpos["pointmass", :2] - self.goal)
-        return float(rewards.tolerance(distance, (0, GOAL_RADIUS), margin=GOAL_RADIUS))
+        return float(rewards.tolerance(distance, (0, GOAL_RADIUS), margin=self.margin))
 
 
 def make_point_mass(
-    id: str, corner: str, start: float = MIDDLE, time_limited: bool = True
+    id: str,
+    corner: str,
+    start: float = MIDDLE,
+    margin: float = SPARSE,
+    time_limited: bool = True,
 ) -> dmc.DmSimulator:
-    """Return the task whose goal is in a corner such as `top_left`; `start` in m as above."""
+    """Return the task whose goal is in a corner such as `top_left`; lengths in m as above."""
     vertical, horizontal = corner.split("_")
     physics = point_mass.Physics.from_xml_string(*point_mass.get_model_and_assets())
     environment = control.Environment(
         physics,
-        ReachCorner((SIGNS[horizontal] * GOAL, SIGNS[vertical] * GOAL), start, random=0),
+        ReachCorner((SIGNS[horizontal] * GOAL, SIGNS[vertical] * GOAL), start, margin, random=0),
         time_limit=SECONDS if time_limited else math.inf,
     )
     larger = dmc.DRAWN_LARGER["point_mass"]
