@@ -19,6 +19,7 @@ from choreo.bench.trace import DeviceWork, trace
 from choreo.bench.workload import BenchConfig, Report, make_learner, random_batch, settings
 from choreo.errors import UsageError
 from choreo.runtime import choose_device, set_threads
+from choreo.skills import entropy_reward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,8 @@ def time_updates(
         learner.timer = timer
         for _ in range(updates):
             learner.update(batch)
+    if "codebook" in timer.seconds and "entropy_reward" not in timer.seconds:  # a graph holds it
+        _time_entropy_reward(config, updates, device, timer)
     parts = timer.medians()
     total = parts.pop("update")
     learner.timer = lambda name: nullcontext()
@@ -123,6 +126,20 @@ def time_updates(
         flops_per_update=flops,
         work=trace(lambda: learner.update(batch), total) if watched else None,
     )
+
+
+def _time_entropy_reward(
+    config: BenchConfig, updates: int, device: torch.device, timer: PartTimer
+) -> None:
+    """Time it by itself, on as many random particles, after one call that warms up."""
+    random = torch.Generator(device).manual_seed(config.seed)
+    shape = (config.sizes["particles"], config.model.deter)
+    particles = 2 * torch.rand(shape, generator=random, device=device) - 1
+    neighbours, clip = config.skills.neighbours, config.skills.entropy_clip
+    entropy_reward(particles, neighbours, clip)
+    for _ in range(updates):
+        with timer("entropy_reward"):
+            entropy_reward(particles, neighbours, clip)
 
 
 def dense_flops(config: BenchConfig, device: torch.device) -> float:

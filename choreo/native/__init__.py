@@ -28,6 +28,7 @@ __all__ = [
     "gates",
     "gates_backward",
     "identity",
+    "is_plain",
     "keep",
     "kl",
     "layer",
@@ -78,6 +79,11 @@ def plain() -> Iterator[None]:
 
 
 _plain = False
+
+
+def is_plain() -> bool:
+    """Whether the plain versions are to be taken."""
+    return _plain
 
 
 def few_rows(x: Tensor, weight: Tensor) -> bool:

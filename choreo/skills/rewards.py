@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from choreo import native
+from choreo.skills import halves
 
 TILE = 1024  # rows and columns of a tile of the distance matrix that stays in the cache
 ROWS = 1024  # rows of the distance matrix held at once
@@ -25,18 +26,29 @@ def entropy_reward(particles: Tensor, neighbours: int, clip: float) -> Tensor:
     The particle itself is one of the `neighbours`; each distance counts max(distance - clip, 0),
     without a logarithm. The distance matrix is never held whole. Paper equation 5, authors' code.
     """
-    square = particles.square().sum(-1, keepdim=True)
-    ones = torch.ones_like(square)
-    left = torch.cat([-2 * particles, square, ones], -1)
-    right = torch.cat([particles, ones, square], -1)  # left @ right.T = |x|^2 - 2 x y + |y|^2
-    nearest = _nearest_by_tiles if native.usable(particles) else _nearest_by_rows
-    squares = nearest(left, right, min(neighbours, len(particles)))
+    k = min(neighbours, len(particles))
+    if particles.is_cuda and not native.is_plain():
+        squares = _nearest_by_halves(particles, k)
+    else:
+        square = particles.square().sum(-1, keepdim=True)
+        ones = torch.ones_like(square)
+        left = torch.cat([-2 * particles, square, ones], -1)
+        right = torch.cat([particles, ones, square], -1)  # left @ right.T = |x|^2 - 2 x y + |y|^2
+        nearest = _nearest_by_tiles if native.usable(particles) else _nearest_by_rows
+        squares = nearest(left, right, k)
     return (squares.clamp(min=0).sqrt() - clip).clamp(min=0).mean(-1)
 
 
 def _nearest_by_rows(left: Tensor, right: Tensor, k: int) -> Tensor:
     """The k smallest entries of every row of left @ right.T, (N, k), in any order."""
     return torch.cat([_smallest(rows @ right.T, k) for rows in left.split(ROWS)])
+
+
+def _nearest_by_halves(particles: Tensor, k: int) -> Tensor:
+    """The k smallest squares of the distances of every particle, (N, k), in any order."""
+    left, right, square, scale = halves.factors(particles)
+    rows = [_smallest(halves.multiply(part, right.T), k) for part in left.split(ROWS)]
+    return torch.cat(rows) / scale / scale + square
 
 
 def _nearest_by_tiles(left: Tensor, right: Tensor, k: int) -> Tensor:

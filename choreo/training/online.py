@@ -104,8 +104,8 @@ class OnlineTrainer(Trainer):
         self._evaluate()
 
     def _begin_step(self) -> None:
+        self.settle()
         with self.stopwatch.watch("acting"):
-            self.finite.settle()
             self.collector.begin(lambda step: self.phase.act(self.session, step, self.count))
 
     def resting(self, batch: Mapping[str, np.ndarray]) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class OnlineTrainer(Trainer):
 
     def _evaluate(self) -> None:
         if self.evaluator is not None and self.evaluate_due(self.count):
-            self.finite.settle()
+            self.settle()
             with self.stopwatch.watch("evaluating"):
                 values = self.evaluator(self.agent, self.count)
             self.logger.write("evaluation", self.counters(), values)

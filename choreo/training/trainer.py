@@ -173,6 +173,11 @@ class Trainer(abc.ABC):
         if self.log_due(self.count):
             self._log(metrics)
 
+    def settle(self) -> None:
+        """Wait for the last update, and look whether it was finite, see `FiniteCheck`."""
+        with self.stopwatch.watch("updating"):  # on CUDA it goes on until here
+            self.finite.settle()
+
     def _standardize(self) -> None:
         """Before the first update: take the scale of the observations from what is in replay."""
         model, deviation = self.agent.world_model, self.agent.config.model.standardize
@@ -198,7 +203,7 @@ class Trainer(abc.ABC):
         return pieces[:: -(-len(pieces) * READ_AT_ONCE // MOST_READ)]
 
     def _log(self, metrics: Metrics) -> None:
-        self.finite.settle()
+        self.settle()
         values = torch.stack([value.double() for value in metrics.values()]).tolist()
         line = dict(zip(metrics, values, strict=True))
         line |= self.health.look(line, self.count)
@@ -226,12 +231,12 @@ class Trainer(abc.ABC):
         """Save the agent for good at the counts the configuration names."""
         for count in getattr(self.config, "snapshots", ()):
             if before < count <= self.count:
-                self.finite.settle()
+                self.settle()
                 self.agent.save(self.run_folder.snapshots / f"{self.counted}_{count}")
 
     def save(self) -> None:
         """Write a checkpoint from which `train` goes on exactly."""
-        self.finite.settle()
+        self.settle()
         self._time()  # also of a run that is too short for a line of metrics
         groups = {"agent": self.agent.state_dict(), "learner": self.learner.state_dict()}
         tensors = {

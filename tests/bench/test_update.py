@@ -1,12 +1,18 @@
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from toy_graphs import OperationRecorder
 
-from choreo.bench import machine
+from choreo import native
+from choreo.bench import machine, update
 from choreo.bench.update import UpdateBenchConfig, dense_flops, time_updates
+from choreo.bench.workload import make_learner
 from choreo.cli import main
+from choreo.learning.learner import Learner
+from choreo.learning.modes import Captured
 from choreo.presets import apply_preset
 from choreo.world_model import images
 
@@ -49,6 +55,23 @@ def test_one_json_object_with_all_that_programs_read(
     assert rates["tf32"] is None and rates["bf16"] > 0.01
     limit = cost["flops_per_update"] / 1e9 / cost["matrix_gflops"]  # seconds
     assert cost["fraction_of_limit"] == pytest.approx(1000 * limit / cost["ms_per_update"])
+
+
+def test_the_entropy_reward_inside_a_graph_is_timed_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def captured(*given: Any) -> Learner:
+        learner = make_learner(*given)
+        learner.runner = Captured(OperationRecorder(learner.generator), learner.changing)
+        return learner
+
+    config = apply_preset(UpdateBenchConfig(), "debug")
+    monkeypatch.setattr(native, "usable", lambda *tensors: False)
+    monkeypatch.setattr(update, "dense_flops", lambda *given: 1.0)
+    monkeypatch.setattr(update, "make_learner", captured)
+    parts = time_updates(config, 2, CPU).parts
+    assert parts.keys() == PARTS["pretrain"] and parts["entropy_reward"] > 0
+    assert time_updates(replace(config, phase="finetune"), 1, CPU).parts.keys() == PARTS["finetune"]
 
 
 def test_sizes_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
+import pytest
 import torch
 from golden_numbers import golden, mlp_weights, put
 
-from choreo.skills import SkillConfig, SkillSpace, code_reward, entropy_reward
+from choreo.skills import SkillConfig, SkillSpace, code_reward, entropy_reward, halves, rewards
 
 
 def golden_space(data: dict[str, torch.Tensor]) -> SkillSpace:
@@ -53,6 +54,20 @@ def test_entropy_reward_equals_golden_numbers() -> None:
     data = golden("entropy_reward")
     reward = entropy_reward(data["rep"], int(data["k"]), float(data["clip"]))
     torch.testing.assert_close(reward, data["reward"].squeeze(-1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("centre, spread", [(0.0, 1.0), (5.0, 0.1), (0.0, 1e-3), (3.0, 0.0)])
+def test_products_of_half_floats_are_as_exact_as_those_of_floats(
+    centre: float, spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For clouds of any place and spread, with three particles apart."""
+    x = centre + spread * torch.randn(3000, 40, generator=torch.Generator().manual_seed(0))
+    x[:3] += 0.5
+    monkeypatch.setattr(halves, "multiply", lambda a, b: a.float() @ b.float())
+    nearest = rewards._nearest_by_halves(x, 30).clamp(min=0).sqrt().mean(-1)
+    expected = torch.cdist(x.double(), x.double()).topk(30, largest=False).values.mean(-1)
+    tolerance = 1e-4 * (x - x.mean(0)).norm(dim=-1).max().item()
+    torch.testing.assert_close(nearest.double(), expected, atol=tolerance, rtol=1e-5)
 
 
 def test_entropy_reward_by_hand_counts_the_particle_itself() -> None:

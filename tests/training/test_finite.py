@@ -1,11 +1,15 @@
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from toy_runs import pretrain
 
 from choreo.errors import NotFinite
+from choreo.record.progress import Stopwatch
 from choreo.training.finite import FiniteCheck
 
 GOOD = {"a/loss": torch.ones(()), "b/count": torch.tensor(3)}
@@ -23,6 +27,31 @@ def test_finite_updates_pass(tmp_path: Path) -> None:
     check.settle()
     check.settle()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_waiting_for_the_last_update_is_time_of_updates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is waited for: before acting, logging and saving."""
+    watched: list[str] = []
+    seen: list[list[str]] = []
+    watch, settle = Stopwatch.watch, FiniteCheck.settle
+
+    @contextmanager
+    def noted(self: Stopwatch, part: str) -> Iterator[None]:
+        watched.append(part)
+        with watch(self, part):
+            yield
+        watched.pop()
+
+    def looked(self: FiniteCheck) -> None:
+        seen.append(list(watched))
+        settle(self)
+
+    monkeypatch.setattr(Stopwatch, "watch", noted)
+    monkeypatch.setattr(FiniteCheck, "settle", looked)
+    pretrain(tmp_path / "run", "--logging.every", "40", frames=60)
+    assert len(seen) > 30 and all(parts == ["updating"] for parts in seen)
 
 
 @pytest.mark.parametrize("settled", [True, False])

@@ -208,8 +208,11 @@ def _end_all(workers: list[_Worker]) -> None:
 
 
 def _command(descriptor: int) -> list[str]:
-    """Return the worker's command; -P keeps modules of the working directory out of its path."""
-    program = [sys.executable, "-P", "-m", "choreo.envs.vector.worker"]
+    """Return the worker's command; -P keeps modules of the working directory out of its path.
+
+    Not -m, which warns of a module that its own package has imported before.
+    """
+    program = [sys.executable, "-P", "-c", "from choreo.envs.vector.worker import main; main()"]
     main = [MAIN] if threading.current_thread() is threading.main_thread() else []
     return [*program, str(descriptor), str(os.getpid()), *main]
 

@@ -1,4 +1,4 @@
-"""The program of one environment's process: `python -P -m choreo.envs.vector.worker FD PARENT`.
+"""The program of one environment's process: `main`, with the arguments FD and PARENT.
 
 FD is the file descriptor of its socket, PARENT the number of the process it ends with; `main` after
 them says that the parent's main thread started it.
@@ -140,7 +140,3 @@ def _watch(parent: int) -> None:
         time.sleep(_WATCH_SECONDS)
     time.sleep(signal.SIGQUIT)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,10 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from choreo.errors import (
     RendererUnavailable,
     UsageError,
 )
+from choreo.studio import pool
 
 TASK = "dmc:point_mass-easy"
 
@@ -58,6 +61,18 @@ def test_serial_and_process_vectors_are_bitwise_equal() -> None:
                 assert np.array_equal(getattr(left, name), getattr(right, name))
         assert np.array_equal(serial.coordinates(), process.coordinates())
     wait_until_gone(process.process_ids)
+
+
+@pytest.mark.parametrize("command", [process._command, pool._command])
+def test_workers_say_nothing_of_themselves(command: Callable[[int], list[str]]) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = subprocess.Popen(
+            command(theirs.fileno()), pass_fds=[theirs.fileno()], stderr=subprocess.PIPE
+        )
+        ours.shutdown(socket.SHUT_WR)  # it ends
+        _, errors = child.communicate(timeout=60)
+    assert child.returncode == 0 and errors == b""
 
 
 @pytest.mark.rendering
