@@ -14,6 +14,9 @@ from choreo.envs.vector import VectorEnv, make_vector
 from choreo.errors import StorageError
 from choreo.evaluation.evaluate import Evaluation, evaluate
 from choreo.evaluation.health import SkillReport
+from choreo.evaluation.imagining import start_of_reset
+from choreo.evaluation.named_rewards import PREDICTED, named_rewards
+from choreo.evaluation.prompts import Reward, prompt
 from choreo.presets import apply_preset
 from choreo.record import checkpoint
 from choreo.record.files import write_whole
@@ -76,18 +79,41 @@ class DemoConfig:
 
 
 @dataclass(frozen=True)
+class UntrainedGoal:
+    """Returns at a task that no part of the agent was trained on, with the skill chosen for it.
+
+    `chosen` is the skill that imagination ranks first, `every` all skills.
+    """
+
+    skill: int
+    chosen: Evaluation
+    every: Evaluation
+    chance: Evaluation
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        returns = {name: getattr(self, name).mean for name in ("chosen", "every", "chance")}
+        return {"skill": self.skill} | returns
+
+
+@dataclass(frozen=True)
 class DemoResult:
     """What the demonstration found and where its page is."""
 
     report: SkillReport
+    goals: dict[str, UntrainedGoal]
     returns: dict[str, Evaluation]
     page: Path
     minutes: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        returns = {name: value.to_json() for name, value in self.returns.items()}
-        return {"skills": self.report.to_json(), "task": returns, "minutes": self.minutes}
+        return {
+            "skills": self.report.to_json(),
+            "goals": {name: value.to_json() for name, value in self.goals.items()},
+            "task": {name: value.to_json() for name, value in self.returns.items()},
+            "minutes": self.minutes,
+        }
 
 
 SKILLS, SCRATCH, CHANCE = "fine-tuned skills", "from scratch", "random actions"
@@ -118,6 +144,7 @@ def _measure(config: DemoConfig, watch: Stopwatch) -> DemoResult:
         folder = config.run_dir
         with _vector(config, corner(config)) as vector:
             returns = _compare(config, vector)
+        goals = {task: _untrained(config, agent, task) for task in _goals(agent)}
         with _vector(config, config.env) as vector:
             report = skill_report(
                 agent,
@@ -127,12 +154,12 @@ def _measure(config: DemoConfig, watch: Stopwatch) -> DemoResult:
                 config.episode_steps,
                 config.seed,
                 _replay(config),
-                more=[_task_section(config, returns)],
+                more=[*([_goal_section(goals)] if goals else []), _task_section(config, returns)],
                 title="What Choreo learned without rewards",
                 about=provenance_of(folder / "pretrain", agent),
             )
     minutes = _all_minutes(folder / "minutes.json", watch)
-    result = DemoResult(report, returns, folder / "report.html", minutes)
+    result = DemoResult(report, goals, returns, folder / "report.html", minutes)
     _write(folder / "demo.json", result)
     return result
 
@@ -182,7 +209,7 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
         _training(config, run, config.episode_steps),
         random_frames=config.finetune_frames // 8,
         evaluate_every=config.finetune_frames // 10,
-        evaluate_episodes=config.episodes,
+        evaluate_episodes=config.episodes // 2,
     )
     return replace(
         run,
@@ -242,6 +269,53 @@ def _compare(config: DemoConfig, vector: VectorEnv) -> dict[str, Evaluation]:
         SCRATCH: play(scratch, "task"),
         CHANCE: play(scratch, "random"),
     }
+
+
+def _goals(agent: Agent) -> list[str]:
+    """Tasks of the agent's domain whose rewards can be judged in imagination."""
+    names = [reward.name for reward in named_rewards(agent) if reward.name != PREDICTED]
+    return [name for name in names if name in SLOPING_TASKS] or names
+
+
+def _untrained(config: DemoConfig, agent: Agent, task: str) -> UntrainedGoal:
+    """Rank skills by imagining them, and play the first, all, and random actions."""
+    with _vector(config, task) as vector:
+        start = start_of_reset(agent, vector, EVALUATION_SEED)
+        best = prompt(agent, start, Reward(task), config.seed)[0].skill
+        every = range(agent.num_skills)
+        return UntrainedGoal(
+            best,
+            evaluate(agent, vector, "skill", config.episodes, EVALUATION_SEED, [best]),
+            evaluate(agent, vector, "skill", REPORT_EPISODES, EVALUATION_SEED, every),
+            evaluate(agent, vector, "random", config.episodes, EVALUATION_SEED),
+        )
+
+
+def _goal_section(goals: dict[str, UntrainedGoal]) -> Section:
+    above = sum(goal.chosen.mean > goal.chance.mean for goal in goals.values())
+    sentence = (
+        f"In {above} of {len(goals)} tasks the skill that imagination chose returns more than "
+        "random actions do."
+    )
+    rows = [
+        [
+            task,
+            str(goal.skill),
+            f"{goal.chosen.mean:.0f}",
+            _interval(goal.chosen),
+            f"{goal.every.mean:.0f}",
+            f"{goal.chance.mean:.0f}",
+        ]
+        for task, goal in goals.items()
+    ]
+    head = ("", "chosen skill", "its return", "95% interval", "all skills", "random actions")
+    return Section(
+        "Goals without any training on them",
+        "Every skill is imagined from one start and judged by the task's own reward; the best one "
+        "is then played in the simulator. Nothing has learned from these rewards.",
+        [Verdict("good" if above == len(goals) else "neutral", sentence)],
+        [Table(head, rows, strong=2)],
+    )
 
 
 def _task_section(config: DemoConfig, returns: dict[str, Evaluation]) -> Section:

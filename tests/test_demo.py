@@ -28,6 +28,9 @@ def test_a_demonstration_ends_with_a_page(
     result = json.loads(capsys.readouterr().out)
     page = (tmp_path / "report.html").read_text()
     assert "point_mass_go_top_right" in page and "200 frames" in page
+    assert len(result["goals"]) == 4 and "Goals without any training" in page
+    for goal in result["goals"].values():
+        assert 0 <= goal["skill"] < 4 and all(0 <= goal[k] <= 55 for k in ("chosen", "chance"))
     assert set(result["task"]) == {"fine-tuned skills", "from scratch", "random actions"}
     assert json.loads((tmp_path / "demo.json").read_text())["task"] == result["task"]
 

@@ -27,13 +27,22 @@ def demo(arguments: list[str]) -> None:
         print(json.dumps(result.to_json()))
         return
     console = Console(file=sys.stdout)
-    console.print(_skill_table(result), _task_table(result))
+    console.print(_skill_table(result), _goal_table(result), _task_table(result))
     minutes = ", ".join(f"{name} {value:.1f}" for name, value in result.minutes.items())
     print(f"minutes: {minutes}\nreport: {result.page.absolute()}")
 
 
 def _skill_table(result: DemoResult) -> Table:
     return printed_table(headline_table(result.report), "Skills learned without rewards")
+
+
+def _goal_table(result: DemoResult) -> Table:
+    head = ("", "chosen skill", "its return", "all skills", "random actions")
+    table = Table(*head, title="Tasks without any training: the skill that imagination chose")
+    for task, goal in result.goals.items():
+        returns = (goal.chosen, goal.every, goal.chance)
+        table.add_row(task, str(goal.skill), *(f"{found.mean:.0f}" for found in returns))
+    return table
 
 
 def _task_table(result: DemoResult) -> Table:
