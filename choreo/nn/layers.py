@@ -89,6 +89,18 @@ def module_name(key: str) -> str:
     return f"{name}/" if name in RESERVED else name
 
 
+def _cumulative(probs: Tensor) -> Tensor:
+    """Sums of the probabilities (..., C) up to every class, (..., C).
+
+    On CUDA a product with a triangle of ones, where a scan over few classes is far slower; what
+    compiles the scan makes it a part of a kernel.
+    """
+    if not probs.is_cuda or torch.compiler.is_compiling():
+        return probs.cumsum(-1)
+    classes = probs.shape[-1]
+    return probs @ probs.new_ones(classes, classes).triu()
+
+
 class _StraightThroughSample(torch.autograd.Function):
     """One-hot samples of logits at uniform numbers, with the gradient of the probabilities."""
 
@@ -98,7 +110,7 @@ class _StraightThroughSample(torch.autograd.Function):
             probs, sample = native.sample(logit, uniform)
         else:
             probs = torch.softmax(logit, -1)
-            cumulative = probs.cumsum(-1)
+            cumulative = _cumulative(probs)
             below = cumulative[..., :-1] <= uniform.unsqueeze(-1) * cumulative[..., -1:]
             index = below.sum(-1, keepdim=True)
             sample = torch.zeros_like(probs).scatter_(-1, index, 1.0)
