@@ -12,6 +12,7 @@ from choreo import native
 from choreo.nn import fused
 from choreo.nn.features import Features, Inputs
 from choreo.nn.gradient import apply
+from choreo.nn.pieces import piece
 from choreo.nn.precision import Linear, few_rows
 from choreo.nn.sparse import SparseLinear
 
@@ -127,6 +128,7 @@ class _StraightThroughSample(torch.autograd.Function):
         return torch.ops.aten._softmax_backward_data(grads[0], probs, -1, probs.dtype), None
 
 
+@piece
 def one_hot_straight_through(logit: Tensor, uniform: Tensor) -> Tensor:
     """Sample one-hot vectors over the last axis of `logit` with the gradient of the probabilities.
 
