@@ -114,7 +114,7 @@ class RunConfig:
     precision: Precision = "fp32"
     """Of large products; in bf16 their factors are rounded, everything else stays fp32. [ours]"""
     mode: Mode = "auto"
-    """How updates are run: as they are, compiled, as CUDA graphs, or as graphs of compiled parts;
+    """How updates are run: as they are, compiled, as CUDA graphs, or as graphs of compiled steps;
     auto is captured on CUDA and eager on a CPU. [ours]"""
     model: ModelConfig = field(default_factory=ModelConfig)
     imagination: ImaginationConfig = field(default_factory=ImaginationConfig)

@@ -1,8 +1,5 @@
 """APT: reward is a particle estimate of the entropy of states (Liu & Abbeel 2021)."""
 
-from typing import Any
-
-import torch
 from torch import Tensor
 
 from choreo.exploration.base import ExplorationConfig, IntrinsicReward, Replayed
@@ -21,17 +18,11 @@ class ParticleEntropy(IntrinsicReward):
     def __init__(self, config: ExplorationConfig) -> None:
         super().__init__()
         self.neighbours = config.neighbours
-        # The distances come in many pieces, and have kernels of their own. Not as a decorator,
-        # which would have every command import the compiler.
-        self._uncompiled: Any = torch.compiler.disable(_log_distance)  # pyright: ignore
 
     def loss(self, replayed: Replayed) -> Tensor:
         return replayed.kl.new_zeros(())
 
     def reward(self, trajectory: Trajectory) -> Tensor:
-        return self._uncompiled(trajectory.deter, self.neighbours)
-
-
-def _log_distance(deter: Tensor, neighbours: int) -> Tensor:
-    particles = deter.detach().flatten(0, 1)  # ((H + 1) * N, D)
-    return entropy_reward(particles, neighbours, clip=0.0).log1p().view(deter.shape[:-1])
+        deter = trajectory.deter.detach()  # (H + 1, N, D)
+        distance = entropy_reward(deter.flatten(0, 1), self.neighbours, clip=0.0)
+        return distance.log1p().view(deter.shape[:-1])

@@ -24,8 +24,7 @@ def roll_out(agent: Agent, update: Update, policy: Policy) -> Trajectory:
     """Imagine from every start of the update under `policy`."""
     c, rssm, start = agent.config.imagination, agent.world_model.rssm, update.start
     noise = Noise.draw(rssm, len(start.deter), c.horizon, update.generator)
-    rollout = update.compiled(imagine)
-    return rollout(rssm, start, update.is_terminal, policy, noise, c.gamma)
+    return imagine(rssm, start, update.is_terminal, policy, noise, c.gamma)
 
 
 def improve(
@@ -37,12 +36,9 @@ def improve(
     reward: Tensor,
 ) -> Metrics:
     """One step of actor and critic on the rewards (H + 1, N) of an imagined batch."""
-    target, actor_loss, metrics = update.compiled(objective)(
-        actor_critic, trajectory, inputs, reward
-    )
+    target, actor_loss, metrics = objective(actor_critic, trajectory, inputs, reward)
     optimizers["actor"].step(actor_loss)  # frees what was imagined before the critic needs room
-    critic_loss_of = update.compiled(actor_critic.critic_loss)
-    critic_loss, more = critic_loss_of(inputs, target, trajectory.weight)
+    critic_loss, more = actor_critic.critic_loss(inputs, target, trajectory.weight)
     optimizers["critic"].step(critic_loss)
     losses = {"actor_loss": actor_loss.detach(), "critic_loss": critic_loss.detach()}
     return metrics | more | losses

@@ -39,8 +39,7 @@ class WorldModelPart(Part):
     def update(self, update: Update) -> Metrics:
         rssm, (batch, length) = self.model.rssm, update.batch.reward.shape
         uniform = uniform_numbers(update, length, batch, rssm.variables)
-        model_loss = update.compiled(self.model.loss)
-        loss, update.output, metrics = model_loss(
+        loss, update.output, metrics = self.model.loss(
             update.batch, self.reward_gradient, uniform=uniform
         )
         norm = self.optimizers["world_model"].step(loss)
@@ -65,12 +64,12 @@ class ExplorationPart(Part):
     def update(self, update: Update) -> Metrics:
         output = update.posterior
         replayed = Replayed(output.feat, output.kl, update.batch.action, update.batch.is_first)
-        loss = update.compiled(self.intrinsic.loss)(replayed)
+        loss = self.intrinsic.loss(replayed)
         if "bonus" in self.optimizers:
             self.optimizers["bonus"].step(loss)
         with frozen(self.agent.world_model, self.intrinsic):
             trajectory = roll_out(self.agent, update, Policy(self.explorer.actor))
-            bonus = update.compiled(self.intrinsic.reward)(trajectory)
+            bonus = self.intrinsic.reward(trajectory)
         assert self.normalizer is not None
         reward = self.normalizer(bonus)
         metrics = improve(
@@ -95,7 +94,7 @@ class CodebookPart(Part):
 
     def update(self, update: Update) -> Metrics:
         deter = update.posterior.posterior.deter.flatten(0, 1)
-        loss, metrics = update.compiled(self.skills.loss)(deter)
+        loss, metrics = self.skills.loss(deter)
         self.optimizers["skills"].step(loss)
         return metrics | {"loss": loss.detach(), "resampled": self.skills.resampled.clone()}
 
@@ -158,10 +157,10 @@ class DiscriminatorPart(SkillPart):
         self, trajectory: Trajectory, index: Tensor, update: Update
     ) -> tuple[Tensor, Metrics]:
         deter = trajectory.deter
-        loss, metrics = update.compiled(self.discriminator.loss)(deter.detach(), index)
+        loss, metrics = self.discriminator.loss(deter.detach(), index)
         self.optimizers["discriminator"].step(loss)
         with frozen(self.discriminator):
-            reward = update.compiled(self.discriminator.reward)(deter, index)
+            reward = self.discriminator.reward(deter, index)
         metrics |= {"loss": loss.detach(), "reward": reward.detach().mean()}
         return reward, metrics
 

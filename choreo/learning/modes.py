@@ -12,9 +12,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from choreo import native
 from choreo.capture import CudaRecorder, Recorder, Replay, fill, untouched
 from choreo.errors import UsageError
-from choreo.learning.update import Function, Metrics, Part, Update
+from choreo.learning.update import Metrics, Part, Update
+from choreo.nn import pieces
 from choreo.world_model import Batch
 
 Mode = Literal["auto", "eager", "compiled", "captured", "captured-compiled"]
@@ -45,49 +47,54 @@ class Runner:
         return part.update(update)
 
 
+NO_COMPILER = "Failed to find C compiler"  # says Triton when it first starts a kernel
+VARIANTS = 64  # of a piece: shapes, and what has a gradient; with more, PyTorch gives up on it
+
+
 class Compiler:
-    """Compiles functions of tensors, each once; `backend` is what PyTorch calls one."""
+    """Compiles pieces of steps (choreo/nn/pieces.py); `backend` is what PyTorch calls one."""
 
     def __init__(self, backend: str | Callable[..., Any] = "inductor") -> None:
         self._backend = backend
         self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
 
-    def __call__(self, function: Function) -> Function:
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Run pieces compiled, within; says what to do where PyTorch cannot compile."""
+        from torch._dynamo import config  # takes seconds; other modes go without
+        from torch._dynamo.exc import TorchDynamoException
+
+        try:
+            with config.patch(recompile_limit=VARIANTS), pieces.run_as(self._compile):
+                yield
+        except RuntimeError as error:
+            said = str(error).strip()
+            if not isinstance(error, TorchDynamoException) and NO_COMPILER not in said:
+                raise
+            raise UsageError(
+                f"PyTorch could not compile this ({said.splitlines()[0]}): it needs a C++ compiler "
+                "on a CPU, and Triton and a C compiler on CUDA; --mode eager needs none of them"
+            ) from error
+
+    def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if function not in self._compiled:
             self._compiled[function] = torch.compile(function, backend=self._backend, dynamic=False)
-        return self._compiled[function]  # pyright: ignore[reportReturnType]
+        return self._compiled[function]
 
 
 class Compiled(Runner):
-    """The losses of the parts go through `torch.compile`; noise and optimisers stay eager.
+    """The pieces of steps go through `torch.compile`; all else stays eager.
 
-    The first update compiles, which takes seconds to minutes by the length of the sequences.
+    The first update compiles, which takes seconds. On a CPU this stands for the native kernels.
     """
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
 
-    def begin(self, update: Update, parts: Sequence[Part]) -> Update:
-        update.compiled = self._compiler
-        return update
-
     def run(self, part: Part, update: Update) -> Metrics:
-        with _advice():
+        kernels = native.plain() if update.batch.reward.is_cpu else nullcontext()
+        with kernels, self._compiler.at_work():
             return part.update(update)
-
-
-@contextmanager
-def _advice() -> Iterator[None]:
-    """Say what to do where PyTorch cannot compile."""
-    from torch._dynamo.exc import BackendCompilerFailed  # takes seconds; other modes go without
-
-    try:
-        yield
-    except BackendCompilerFailed as error:
-        raise UsageError(
-            f"PyTorch could not compile this ({str(error).strip().splitlines()[0]}): it needs "
-            "a C++ compiler on a CPU and Triton on CUDA; --mode eager needs neither"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,8 @@ class Captured(Runner):
     Args:
         recorder: what records; CUDA's, or another in tests.
         changed: every tensor that an update changes. Warming up leaves them as they were.
-        compiler: compiles the losses while warming up, so that a graph holds fewer and larger
-            kernels; None records them as they are.
+        compiler: compiles pieces of steps while warming up, so that a graph holds fewer and
+            larger kernels; None records them as they are.
     """
 
     def __init__(
@@ -143,15 +150,13 @@ class Captured(Runner):
             for part in parts:
                 part.update(static)
 
-        advice = nullcontext()
-        if self._compiler is not None:
-            static.compiled, advice = self._compiler, _advice()
-        with advice, untouched(self._changed(), update.generator):
-            self._recorder.warm_up(all_parts)
         graphs = {}
-        for part in parts:
-            replay, (names, values) = self._recorder.record(lambda part=part: _run(part, static))
-            graphs[part.name] = (replay, names, values)
+        with nullcontext() if self._compiler is None else self._compiler.at_work():
+            with untouched(self._changed(), update.generator):
+                self._recorder.warm_up(all_parts)
+            for part in parts:
+                replay, found = self._recorder.record(lambda part=part: _run(part, static))
+                graphs[part.name] = (replay, *found)
         return _Plan(static, graphs)
 
 

@@ -4,7 +4,6 @@ import abc
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +14,6 @@ from choreo.world_model.model import ModelOutput
 
 Metrics = dict[str, Tensor]
 Timer = Callable[[str], AbstractContextManager[None]]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class Transform(Protocol):
-    """From a function of tensors to the form in which it is run."""
-
-    def __call__(self, function: Function, /) -> Function: ...
-
-
-def as_it_is(function: Function) -> Function:
-    """The function itself."""
-    return function
 
 
 @dataclass
@@ -37,8 +24,6 @@ class Update:
     batch: Batch
     generator: torch.Generator
     timer: Timer
-    compiled: Transform = as_it_is
-    """Parts run their losses through it; drawing noise and taking the step stay outside."""
     output: ModelOutput | None = None
     start: State = field(init=False)
     """States that imagination starts from, (N, ...)."""

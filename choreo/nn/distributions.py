@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from choreo.nn.layers import one_hot_straight_through, uniform_for
+from choreo.nn.pieces import piece
 
 MOST = 1 - 1e-6  # of an action, whose bounds are -1 and 1; authors' code
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -31,6 +32,7 @@ class TruncatedNormal:
     clamp_stops: bool = False
 
     @staticmethod
+    @piece
     def from_outputs(
         mean: Tensor, std: Tensor, min_std: float = 0.1, clamp_stops: bool = False
     ) -> "TruncatedNormal":
@@ -42,6 +44,7 @@ class TruncatedNormal:
         """Sample, (..., actions), with the reparameterised gradient."""
         return self.transform(torch.empty_like(self.mean).normal_(generator=generator))
 
+    @piece
     def transform(self, noise: Tensor) -> Tensor:
         """The sample that standard normal noise (..., actions) makes.
 

@@ -12,6 +12,7 @@ from choreo import native
 from choreo.nn import fused
 from choreo.nn.features import Features, Inputs
 from choreo.nn.gradient import apply
+from choreo.nn.pieces import piece
 from choreo.nn.precision import Linear, few_rows
 from choreo.nn.sparse import SparseLinear
 
@@ -89,6 +90,18 @@ def module_name(key: str) -> str:
     return f"{name}/" if name in RESERVED else name
 
 
+def _cumulative(probs: Tensor) -> Tensor:
+    """Sums of the probabilities (..., C) up to every class, (..., C).
+
+    On CUDA a product with a triangle of ones, where a scan over few classes is far slower; what
+    compiles the scan makes it a part of a kernel.
+    """
+    if not probs.is_cuda or torch.compiler.is_compiling():
+        return probs.cumsum(-1)
+    classes = probs.shape[-1]
+    return probs @ probs.new_ones(classes, classes).triu()
+
+
 class _StraightThroughSample(torch.autograd.Function):
     """One-hot samples of logits at uniform numbers, with the gradient of the probabilities."""
 
@@ -98,7 +111,7 @@ class _StraightThroughSample(torch.autograd.Function):
             probs, sample = native.sample(logit, uniform)
         else:
             probs = torch.softmax(logit, -1)
-            cumulative = probs.cumsum(-1)
+            cumulative = _cumulative(probs)
             below = cumulative[..., :-1] <= uniform.unsqueeze(-1) * cumulative[..., -1:]
             index = below.sum(-1, keepdim=True)
             sample = torch.zeros_like(probs).scatter_(-1, index, 1.0)
@@ -115,6 +128,7 @@ class _StraightThroughSample(torch.autograd.Function):
         return torch.ops.aten._softmax_backward_data(grads[0], probs, -1, probs.dtype), None
 
 
+@piece
 def one_hot_straight_through(logit: Tensor, uniform: Tensor) -> Tensor:
     """Sample one-hot vectors over the last axis of `logit` with the gradient of the probabilities.
 

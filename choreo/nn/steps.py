@@ -22,7 +22,7 @@ def stepped(weight: Tensor, parts: Tensor) -> Map:
     `parts` (T, N, outputs) is what is added in each of the T steps, the bias for one. Only for so
     many steps, and all of them.
     """
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not torch.is_grad_enabled():
         each = iter(parts.unbind())
         return lambda x: linear(x, weight) + next(each)
     inputs: list[Tensor] = []

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from choreo import native
 from choreo.nn import elu, one_hot_straight_through
 from choreo.nn.gradient import apply
+from choreo.nn.pieces import piece
 from choreo.nn.precision import Linear, linear
 from choreo.nn.sparse import SparseLinear
 from choreo.nn.steps import Map, stepped
@@ -67,6 +68,7 @@ class LayerNormGRU(nn.Module):
         """Map input (N, inputs) and h (N, D) to the next h (N, D)."""
         return self.update(self.linear(torch.cat([x, deter], -1)), deter)
 
+    @piece
     def update(self, gates: Tensor, deter: Tensor) -> Tensor:
         """The same from what the linear map makes of both, (N, 3 D)."""
         if native.usable(gates):

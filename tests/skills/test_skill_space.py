@@ -56,6 +56,25 @@ def test_entropy_reward_equals_golden_numbers() -> None:
     torch.testing.assert_close(reward, data["reward"].squeeze(-1), atol=1e-4, rtol=0)
 
 
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """As `halves.multiply`, on any device."""
+    return a.float() @ b.float()
+
+
+@pytest.mark.parametrize("rows, blocks", [(300, 1), (299, 2), (128, 3), (0, 300)])
+def test_on_cuda_as_many_rows_are_held_at_once_as_fit(
+    rows: int, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, sizes = torch.randn(300, 5, generator=torch.Generator().manual_seed(0)), []
+    monkeypatch.setattr(halves, "multiply", lambda a, b: sizes.append(len(a)) or product(a, b))
+    whole = rewards._nearest_by_halves(x, 30).sort(-1).values
+    monkeypatch.setattr(rewards, "BYTES", rows * 300 * 4 + 3)
+    assert sizes == [300]
+    found = rewards._nearest_by_halves(x, 30).sort(-1).values
+    torch.testing.assert_close(found, whole)
+    assert len(sizes) == 1 + blocks and max(sizes[1:]) == max(rows, 1)
+
+
 @pytest.mark.parametrize("centre, spread", [(0.0, 1.0), (5.0, 0.1), (0.0, 1e-3), (3.0, 0.0)])
 def test_products_of_half_floats_are_as_exact_as_those_of_floats(
     centre: float, spread: float, monkeypatch: pytest.MonkeyPatch
@@ -63,7 +82,7 @@ def test_products_of_half_floats_are_as_exact_as_those_of_floats(
     """For clouds of any place and spread, with three particles apart."""
     x = centre + spread * torch.randn(3000, 40, generator=torch.Generator().manual_seed(0))
     x[:3] += 0.5
-    monkeypatch.setattr(halves, "multiply", lambda a, b: a.float() @ b.float())
+    monkeypatch.setattr(halves, "multiply", product)
     nearest = rewards._nearest_by_halves(x, 30).clamp(min=0).sqrt().mean(-1)
     expected = torch.cdist(x.double(), x.double()).topk(30, largest=False).values.mean(-1)
     tolerance = 1e-4 * (x - x.mean(0)).norm(dim=-1).max().item()
