@@ -5,7 +5,7 @@ import sys
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from choreo.cli.measure import printed_table
 from choreo.demo import DemoConfig, DemoResult, run_demo
@@ -37,11 +37,12 @@ def _skill_table(result: DemoResult) -> Table:
 
 
 def _goal_table(result: DemoResult) -> Table:
-    head = ("", "chosen skill", "its return", "all skills", "random actions")
+    task = Column("task", overflow="fold")
+    head = (task, "chosen skill", "its return", "all skills", "random actions")
     table = Table(*head, title="Tasks without any training: the skill that imagination chose")
-    for task, goal in result.goals.items():
+    for name, goal in result.goals.items():
         returns = (goal.chosen, goal.every, goal.chance)
-        table.add_row(task, str(goal.skill), *(f"{found.mean:.0f}" for found in returns))
+        table.add_row(name, str(goal.skill), *(f"{found.mean:.0f}" for found in returns))
     return table
 
 
