@@ -34,8 +34,8 @@ LOOK = 0.3  # seconds between two looks at a lock
 VERSIONS = {
     "map": 2,
     "film": 1,
-    "compare": 1,
-    "imagine": 1,
+    "compare": 2,
+    "imagine": 2,
     "dreamt": 1,
     "compared": 1,
     "prompt": 1,

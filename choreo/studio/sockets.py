@@ -12,7 +12,7 @@ from choreo.schema import Maybe, Real, Whole
 from choreo.studio.jobs import Job
 from choreo.studio.pool import Worker, WorkerLost
 from choreo.studio.refusal import Refusal, error_json
-from choreo.studio.requests import checked
+from choreo.studio.requests import CONDITIONS, checked
 from choreo.studio.runs import Run, mark_of
 from choreo.studio.studio import Studio
 
@@ -22,6 +22,7 @@ BUSY, REFUSED = 1013, 1008  # codes that a WebSocket is closed with
 WANTED: dict[str, Any] = {
     "start": {
         "score": dict,
+        "condition": Maybe(CONDITIONS),
         "seed": Maybe(Whole()),
         "speed": Maybe(Real(0, 100)),
         "size": Maybe(Whole(64, 512)),
@@ -174,6 +175,7 @@ class Stage:
             score = {**score, "seed": start["seed"]}
         return {
             "score": score,
+            "condition": start.get("condition") or "trained",
             "speed": 1.0 if speed is None else speed,
             "size": start.get("size") or 256,
             "draws": entry["renders"],

@@ -110,7 +110,7 @@ def test_a_prompt_by_click_and_by_reward(page: Any) -> None:
     page.wait_for_selector(".ranking li")
     assert page.locator(".ranking li").count() == SKILLS
     page.click("[data-do=best]")
-    page.wait_for_selector("#came >> text=from the goal")
+    page.wait_for_selector("#came >> text=off the goal")
     page.get_by_role("radio", name="A recorded frame").check()
     page.locator("[data-frame]").first.click()
     page.wait_for_selector("#ranking >> text=Perform the best")

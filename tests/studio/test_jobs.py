@@ -126,6 +126,30 @@ def test_a_skill_is_compared_with_its_dream(client: Client) -> None:
     assert client.get(result["real"]["films"].replace("real", "film")).status == 404
 
 
+def test_the_controls_act_dream_and_rank_in_place_of_the_trained_agent(client: Client) -> None:
+    run, paths, ranks = f"/api/runs/{client.run()}", {}, {}
+    for name in ("trained", "untrained", "random"):
+        asked = f"?condition={name}"
+        both = client.done(f"{run}/compare{asked}", {"skill": 1, "steps": 8})["result"]
+        dreamt = client.done(f"{run}/imagine{asked}", {"score": score((1, 8))})["result"]
+        assert dreamt["skills"] == (None if name == "random" else [1] * 8)
+        with client.socket(f"{run}/perform") as socket:
+            begin = {"type": "start", "score": score((1, 8)), "speed": 0, "condition": name}
+            socket.send(json.dumps(begin))
+            told = [toy_studio.told(socket, "step") for _ in range(9)]
+        assert {one["skill"] for one in told[1:]} == ({None} if name == "random" else {1})
+        paths[name] = (both["real"]["path"], both["dream"]["path"], [one["at"] for one in told])
+        goal = {"kind": "reward", "name": "predicted"}
+        if name == "random":
+            assert client.post(f"{run}/prompt{asked}", goal).status == 400
+        else:
+            ranks[name] = client.done(f"{run}/prompt{asked}", goal)["result"]["ranking"]
+    for part in range(3):
+        assert len({json.dumps(found[part]) for found in paths.values()}) == 3
+    assert ranks["trained"] != ranks["untrained"]
+    assert client.post(f"{run}/compare?condition=best", {"skill": 1}).status == 400
+
+
 def test_skills_are_ranked_by_what_is_asked_for(client: Client) -> None:
     run = f"/api/runs/{client.run()}"
     names = [one["name"] for one in client.get(f"{run}/rewards").json["rewards"]]

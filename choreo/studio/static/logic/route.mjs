@@ -9,6 +9,26 @@ export const CONDITION_WORDS = {
   random: "Random actions: what chance reaches.",
 };
 
+const WITHOUT_RANDOM = {
+  prompt: "Random actions follow no skill, so there is nothing to rank.",
+  skills: "Random actions are played in a simulator, which this run has not.",
+};
+
+/**
+ * Which conditions a view can show of a run, and why not all: {conditions, why}. Views that show
+ * none (what was logged, what a fine-tuned agent chose, the list of runs) have no conditions.
+ */
+export function offered(view, run) {
+  if (!["skills", "dream", "choreograph", "prompt"].includes(view)) return { conditions: [], why: "" };
+  const why = view === "prompt" || !run.simulates ? (WITHOUT_RANDOM[view] ?? "") : "";
+  return { conditions: why ? CONDITIONS.slice(0, 2) : CONDITIONS, why };
+}
+
+/** The condition that a view shows: the one of the address, or trained where that is not offered. */
+export function conditionOf(route, run) {
+  return offered(route.view, run).conditions.includes(route.condition) ? route.condition : "trained";
+}
+
 /** The route of a hash; what is unknown falls back to what is usual. */
 export function readRoute(hash) {
   const found = new URLSearchParams(hash.replace(/^#/, ""));

@@ -11,6 +11,15 @@ export function stretches(skills) {
   return found;
 }
 
+/** The part of a path that each stretch of a skill took: [{skill, points}]; the path may be thinned. */
+export function pieces(points, skills) {
+  const scale = (points.length - 1) / Math.max(skills.length, 1);
+  return stretches(skills).map(({ skill, from, to }) => ({
+    skill,
+    points: points.slice(Math.floor(from * scale), Math.ceil(to * scale) + 1),
+  }));
+}
+
 /** Skills by how many steps they took: [[skill, steps], ..], most first. */
 export function tally(skills) {
   const found = new Map();

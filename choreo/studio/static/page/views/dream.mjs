@@ -3,12 +3,12 @@
 import { byHit, bySkill } from "../../logic/atlas.mjs";
 import { number } from "../../logic/format.mjs";
 import { leavesSentence, mean, stepped } from "../../logic/series.mjs";
-import { renewable, runPath, work } from "../api.mjs";
+import { renewable, work, workPath } from "../api.mjs";
 import { key, lineChart, pathPlot } from "../charts.mjs";
 import { loadSkills } from "../data.mjs";
 import { button, el, field, numberInput, select } from "../dom.mjs";
 import { film, together } from "../film.mjs";
-import { note, section, showing, trainedOnly } from "../notes.mjs";
+import { control, note, section, showing } from "../notes.mjs";
 
 const STEPS = 100;
 
@@ -19,8 +19,8 @@ export function dreamView(ctx) {
       "Imagine a score in Choreograph, or install the environment that the run was made in."));
     return node;
   }
-  node.append(...trainedOnly(ctx));
-  const load = (tell) => loadSkills(ctx.run, "trained", ctx.signal, tell);
+  node.append(...control(ctx));
+  const load = (tell) => loadSkills(ctx.run, ctx.condition, ctx.signal, tell);
   const place = el("div", { class: "view" });
   node.append(place);
   showing(place, "Looking at the skills", load, (atlas) => bench(ctx, atlas));
@@ -35,7 +35,7 @@ function bench(ctx, atlas) {
   const run = () => {
     const signal = next();
     ctx.go({ skill: asked.skill });
-    const path = runPath(ctx.run, "compare");
+    const path = workPath(ctx, "compare");
     showing(shown, `Playing and dreaming skill ${asked.skill}`,
       (tell) => work(path, { ...asked }, signal, tell), (result) => compared({ ...ctx, signal }, atlas, asked, result));
   };
@@ -60,7 +60,7 @@ function compared(ctx, atlas, asked, result) {
   const leaves = result.leaves ?? null;
   const steps = Math.max((result.error?.length ?? 0) - 1, 1);
   const paths = pathPlot({
-    names, label: `Real and dreamed path of skill ${asked.skill}. ${leavesSentence(leaves, steps)}`,
+    names, round: result.round, label: `Real and dreamed path of skill ${asked.skill}. ${leavesSentence(leaves, steps)}`,
     paths: [{ points: real.path ?? [], kind: "real" }, { points: dream.path ?? [], kind: "dream" }],
   }, ctx.signal);
   const strip = errors(ctx, result, leaves, steps);
