@@ -161,7 +161,7 @@ class Api:
         return JSONResponse(job.result)
 
     async def health(self, id: str) -> Response:
-        return JSONResponse(await self.studio.health(await self.studio.run(id)))
+        return JSONResponse(await self.studio.health(await self.studio.run(id), True))
 
     async def choices(self, id: str) -> Response:
         run = await self.studio.playable(id)

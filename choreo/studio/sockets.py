@@ -13,7 +13,7 @@ from choreo.studio.jobs import Job
 from choreo.studio.pool import Worker, WorkerLost
 from choreo.studio.refusal import Refusal, error_json
 from choreo.studio.requests import CONDITIONS, checked
-from choreo.studio.runs import Run, mark_of
+from choreo.studio.runs import Run
 from choreo.studio.studio import Studio
 
 LOOK = 1.0  # seconds between two looks at a run's files [ours]
@@ -112,8 +112,8 @@ class Watch:
             if now.entry != entry:
                 entry = now.entry
                 outbox.put("run", {"type": "run", **entry})
-            if mark_of(run) != mark:
-                mark = mark_of(run)
+            if self.studio.mark(run) != mark:
+                mark = self.studio.mark(run)
                 with suppress(ChoreoError):  # asked for again when it has changed again
                     outbox.put("health", {"type": "health", **await self.studio.health(run)})
             await asyncio.sleep(LOOK)

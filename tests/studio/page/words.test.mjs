@@ -80,6 +80,8 @@ test("an address leads to the same view, and a made-up one to the usual", () => 
   assert.equal(settled(readRoute("#run=gone&beside=two"), runs).run, "one");
   assert.equal(settled(readRoute("#run=two&beside=two"), runs).beside, null);
   assert.equal(settled(readRoute(""), []).run, null);
+  assert.equal(settled(readRoute(""), [{ id: "new", skills: 0 }, { id: "old", skills: 4 }]).run, "old");
+  assert.equal(settled(readRoute(""), [{ id: "new", skills: 0 }]).run, "new");
   assert.deepEqual([settled(readRoute(""), runs).view, settled(readRoute(""), [{ id: "one" }]).view], ["runs", "skills"]);
 });
 
