@@ -58,7 +58,7 @@ export function section(title, meaning, ...children) {
 
 const CONTROLS = {
   untrained: "You look at a control: the networks before learning act here, and dream.",
-  random: "You look at a control: random actions are taken here. The dream is the trained agent's, of the same kind of actions.",
+  random: "You look at a control: random actions are taken here. What is dreamed, the trained agent's model dreams, of random actions too.",
 };
 
 /** Said where what is shown is not of the trained agent. */
