@@ -231,8 +231,9 @@ def test_workers_end_with_the_server_however_it_ends(
             workers = children(program.pid)
             assert workers
             program.send_signal(number)
-            program.communicate(timeout=20)
+            _, said = program.communicate(timeout=20)
             assert program.returncode == code
+            assert "Traceback" not in said and "ERROR" not in said, said
             assert gone(workers, 10)
     finally:
         program.kill()

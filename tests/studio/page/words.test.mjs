@@ -112,9 +112,10 @@ test("stretches of skills cover every step once", () => {
 });
 
 test("a dream that leaves says when", () => {
-  assert.match(leavesSentence(12, 100), /step 12 of 100/);
-  assert.match(leavesSentence(null, 100), /stays with reality/);
-  assert.match(leavesSentence(0, 100), /first step/);
+  assert.match(leavesSentence(12, 100, 0.5), /step 12 of 100/);
+  assert.match(leavesSentence(null, 100, 0.3), /stays with reality/);
+  assert.match(leavesSentence(null, 100, 1.2), /no nearer than always guessing the mean/);
+  assert.match(leavesSentence(0, 100, 2), /first step/);
 });
 
 test("long curves are thinned with their ends kept", () => {

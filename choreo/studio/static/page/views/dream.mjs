@@ -59,11 +59,12 @@ function compared(ctx, atlas, asked, result) {
   const names = result.axes ?? atlas.axes;
   const leaves = result.leaves ?? null;
   const steps = Math.max((result.error?.length ?? 0) - 1, 1);
+  const told = leavesSentence(leaves, steps, mean(result.error ?? []));
   const paths = pathPlot({
-    names, round: result.round, label: `Real and dreamed path of skill ${asked.skill}. ${leavesSentence(leaves, steps)}`,
+    names, round: result.round, label: `Real and dreamed path of skill ${asked.skill}. ${told}`,
     paths: [{ points: real.path ?? [], kind: "real" }, { points: dream.path ?? [], kind: "dream" }],
   }, ctx.signal);
-  const strip = errors(ctx, result, leaves, steps);
+  const strip = errors(ctx, result, leaves, told);
   const follow = el("input", { type: "range", min: 0, max: steps, value: 0, "aria-label": "Step" });
   const now = el("output", {}, "step 0");
   const move = (step) => {
@@ -77,7 +78,7 @@ function compared(ctx, atlas, asked, result) {
   const drawn = hasPath(real, dream) ? [paths, key([["real", "real"], ["dream", "dream"]])] : note("No paths: this agent names no coordinates.");
   return [
     el("div", { class: "two wide" }, pictures, section("Path and ghost", pathMeaning(result), drawn)),
-    section("Where does the dream leave reality?", `${leavesSentence(leaves, steps)} Move the slider: films, path and strip show the same step.`,
+    section("Where does the dream leave reality?", `${told} Move the slider: films, path and strip show the same step.`,
       strip, el("div", { class: "bar" }, follow, now),
       key([["real", "error of the dream"], ["lazy", "error of a lazy guess: nothing changes"]]), summary(result)),
   ];
@@ -104,12 +105,12 @@ function unfilmed(name, run) {
   return name === "Dream" ? "No film of the dream: decoded states are drawn as the ghost below." : "No film was made.";
 }
 
-function errors(ctx, { error = [], lazy = [] }, leaves, steps) {
+function errors(ctx, { error = [], lazy = [] }, leaves, told) {
   if (!error.length) return note("No errors were measured.");
   const mark = leaves === null ? null : { at: leaves, text: `leaves at ${leaves}` };
   return lineChart({
     lines: [{ points: stepped(lazy), kind: "lazy" }, { points: stepped(error), kind: "real" }],
-    names: ["step", "error"], label: leavesSentence(leaves, steps), mark, zero: true,
+    names: ["step", "error"], label: told, mark, zero: true,
   }, ctx.signal);
 }
 
