@@ -136,10 +136,10 @@ def test_a_simulator_that_dies_while_it_plays(page: Any, server: Server) -> None
     page.click(".palette [data-skill='1']")
     page.locator(".move input").first.fill("5000")
     page.locator(".move input").first.press("Enter")
-    page.select_option(".stage select", "1")
+    page.select_option(".stage select", "0.5")
     page.click("[data-do=perform]")
-    page.wait_for_selector(".stage[data-phase=playing]")
-    page.wait_for_timeout(200)
+    page.get_by_role("button", name="Pause").click()  # else its 20 steps may be over before
+    page.wait_for_selector(".stage[data-phase=paused]")
     for worker in list(server.studio.live.workers):
         worker.process.kill()
     page.wait_for_selector(".stage .failed")
