@@ -27,18 +27,30 @@ class Client:
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
-        self.host = parts.netloc
-        self.cookie = ""
-        answer = self._ask(f"/?{parts.query}")
-        self.cookie = answer.headers["set-cookie"].partition(";")[0]
+        self.address, self.host = address, parts.netloc
+        self.headers = {"Origin": f"http://{self.host}"}
+        cookie = self._ask("GET", f"/?{parts.query}")[2]["set-cookie"]
+        self.headers["Cookie"] = cookie.partition(";")[0]
 
-    def _ask(self, path: str) -> http.client.HTTPResponse:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
         connection = http.client.HTTPConnection(self.host, timeout=600)
-        connection.request("GET", path, headers={"Cookie": self.cookie})
-        return connection.getresponse()
+        connection.request(method, path, body, {**self.headers, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        found = answer.status, answer.read(), answer.headers
+        connection.close()
+        return found
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body."""
+        return self._ask("GET", path)[:2]
 
     def json(self, path: str) -> dict:
-        return json.loads(self._ask(path).read())
+        return json.loads(self.get(path)[1])
+
+    def post(self, path: str, body: dict) -> dict:
+        return json.loads(self._ask("POST", path, json.dumps(body).encode())[1])
 
     def map(self, run: str) -> float:
         """Seconds until the map of a run is there."""
@@ -54,10 +66,9 @@ class Client:
     ) -> dict[str, float]:
         """Play one skill after the other: rates of steps and frames, and until the first step."""
         uri = f"ws://{self.host}/api/runs/{run}/perform"
-        headers = {"Cookie": self.cookie, "Origin": f"http://{self.host}"}
         moves = [{"skill": skill % 2, "steps": 50} for skill in range(1000)]
         asked = {"type": "start", "score": {"moves": moves}, "speed": speed, "size": size}
-        with connect(uri, additional_headers=headers, open_timeout=600) as socket:
+        with connect(uri, additional_headers=self.headers, open_timeout=600) as socket:
             began = time.monotonic()
             socket.send(json.dumps(asked))
             first, steps, frames, before = 0.0, 0, 0, {}

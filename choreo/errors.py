@@ -29,6 +29,12 @@ class CheckpointError(ChoreoError):
     """A checkpoint is missing, truncated, foreign or of another configuration."""
 
 
+class NoCheckpoint(CheckpointError):
+    """A path leads to no agent that can be opened; another path may."""
+
+    exit_code = 2
+
+
 class StorageError(ChoreoError):
     """Data could not be written, most often because the disk is full."""
 

@@ -1,5 +1,7 @@
 """Whether a run folder is as it was written: every byte of it is compared with its hash."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ from choreo.errors import ChoreoError, UsageError
 from choreo.record import RunFolder, checkpoint, is_claimed, pack
 from choreo.record.hub import local
 from choreo.replay import Replay
+from choreo.schema import Named, problem
 
 AGAIN = "Copy it back from where it was whole."
+ANEW = "Export the policy again, or copy it back from where it was whole."
+CONTRACT = "contract.json"  # of an export
 
 
 def examine_run(folder: Path) -> list[Finding]:
-    """What of a run, a checkpoint, a pack or an imported set is not what was written, by name.
+    """What of a run, checkpoint, pack, export or imported set is not what was written, by name.
 
     Reads all of it and changes nothing.
 
@@ -31,12 +36,14 @@ def examine_run(folder: Path) -> list[Finding]:
         return [_guarded(folder.name, lambda: _checkpoint(folder))]
     if (folder / CARD).is_file():
         return list(_data(folder, "data"))
+    if (folder / CONTRACT).is_file():
+        return list(_exported(folder))
     run = RunFolder(folder)
     if not run.config_path.exists():
         raise UsageError(
-            f"{folder} is no run, checkpoint, pack or imported set: there is no "
-            f"{run.config_path.name}, {checkpoint.STATE}, {pack.LISTING} or {CARD} in it. Give the "
-            "folder of one."
+            f"{folder} is no run, checkpoint, pack, export or imported set: there is no "
+            f"{run.config_path.name}, {checkpoint.STATE}, {pack.LISTING}, {CONTRACT} or {CARD} in "
+            "it. Give the folder of one."
         )
     if is_claimed(folder):
         raise UsageError(f"{folder} is being worked on: wait until that ends, or stop it first.")
@@ -68,6 +75,32 @@ def _pack(folder: Path) -> Iterator[Finding]:
     for name, wrong in pack.compare(folder, content):
         told = "is what was packed" if wrong is None else f"{folder / name}: {wrong}"
         yield Finding(name, told, wrong is None, "" if wrong is None else pack.AGAIN)
+
+
+def _exported(folder: Path) -> Iterator[Finding]:
+    """The contract of an exported policy, and every file that it lists."""
+    from choreo.export.act import SUMS  # brings torch, which no other folder needs here
+
+    path, told = folder / CONTRACT, folder / SUMS
+    wanted = told.read_text(encoding="utf-8").split()[:1] if told.is_file() else [f"no {SUMS}"]
+    yield _hashed(CONTRACT, path, wanted[0] if wanted else "nothing")
+    try:
+        files = json.loads(path.read_bytes())["files"]
+        if wrong := problem(files, Named(str), "files"):
+            raise ValueError(wrong)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield Finding("files", f"{path} lists no files: {error}", False, ANEW)
+        return
+    for name, digest in sorted(files.items()):
+        yield _guarded(name, lambda name=name, digest=digest: _hashed(name, folder / name, digest))
+
+
+def _hashed(name: str, path: Path, wanted: str) -> Finding:
+    """Whether a file has the hash that was written down for it."""
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == wanted:
+            return Finding(name, "is what was exported", True)
+    return Finding(name, f"{path} is not what was exported: its hash is another one", False, ANEW)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,14 @@ class Maybe:
     of: Any
 
 
+def in_words(names: Iterable[object], last: str = "and") -> str:
+    """Names as a sentence has them: "a, b and c"; "none" where there is none."""
+    shown = [str(name) for name in names]
+    if len(shown) < 2:
+        return shown[0] if shown else "none"
+    return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
+
+
 def problem(value: Any, schema: Any, name: str = "") -> str | None:
     """What is wrong with a value, in a few words; None where nothing is.
 
@@ -86,7 +94,7 @@ def _plain(value: Any, schema: Any, name: str) -> str | None:
             return None
         return _wanted(value, f"a number from {schema.least:g} to {schema.most:g}", name)
     if isinstance(schema, tuple):
-        return None if value in schema else _wanted(value, f"one of {list(schema)}", name)
+        return None if value in schema else _wanted(value, in_words(schema, "or"), name)
     kinds = (int, float) if schema is float else schema
     wrong = not isinstance(value, kinds) or (isinstance(value, bool) and schema is not bool)
     return _wanted(value, schema.__name__, name) if wrong else None

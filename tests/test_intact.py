@@ -1,5 +1,6 @@
 """`choreo doctor RUN`: every changed byte of a run is named."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -93,8 +94,29 @@ def test_what_has_changed_is_named(
     assert main(["doctor", str(tmp_path / "run")]) == 1
 
 
+@pytest.mark.parametrize("name", [None, "contract.json", "policy.onnx", "SHA256SUMS"])
+def test_an_export_is_compared_file_by_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str | None
+) -> None:
+    files = {"policy.onnx": b"policy", "skills.json": b"{}"}
+    sums = {one: hashlib.sha256(content).hexdigest() for one, content in files.items()}
+    files["contract.json"] = json.dumps({"files": sums}).encode()
+    files["SHA256SUMS"] = hashlib.sha256(files["contract.json"]).hexdigest().encode()
+    for one, content in files.items():
+        (tmp_path / one).write_bytes(content)
+    if name is not None:
+        flip(tmp_path / name)
+    code, found = findings(tmp_path, capsys)
+    bad = [one["name"] for one in found if not one["ok"]]
+    assert code == (0 if name is None else 1)
+    assert ("contract.json" if name == "SHA256SUMS" else name) in (bad or [None])
+    remove(tmp_path / "skills.json")
+    _, found = findings(tmp_path, capsys)
+    assert name == "contract.json" or "skills.json" in [o["name"] for o in found if not o["ok"]]
+
+
 def test_a_folder_that_is_no_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", str(tmp_path)]) == 2
-    assert "is no run, checkpoint, pack or imported set" in capsys.readouterr().err
+    assert "is no run, checkpoint, pack, export or imported set" in capsys.readouterr().err

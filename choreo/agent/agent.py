@@ -14,14 +14,14 @@ from choreo.adaptation import AdaptationConfig, MetaController
 from choreo.agent.acting import Memory, PolicyName, Posterior, Session
 from choreo.agent.noise import Noise
 from choreo.envs.spaces import EnvSpec
-from choreo.errors import CheckpointError, ChoreoError, UsageError
+from choreo.errors import CheckpointError, ChoreoError, NoCheckpoint, UsageError
 from choreo.exploration import ExplorationConfig, make_intrinsic_reward
 from choreo.imagination import ActorCritic, ImaginationConfig
 from choreo.imagination.actor_critic import one_hot
 from choreo.nn import condition
 from choreo.record import checkpoint, pack
 from choreo.record.hub import local
-from choreo.schema import Maybe, Named, problem
+from choreo.schema import Maybe, Named, in_words, problem
 from choreo.skills import SkillConfig, SkillSpace
 from choreo.world_model import ModelConfig, State, WorldModel
 from choreo.world_model.encoder import preprocess
@@ -276,7 +276,7 @@ def find_checkpoint(path: str | Path) -> Path:
     """
     path = local(os.path.expanduser(path))  # noqa: PTH111 - leaves unknown users be
     if not path.is_dir():
-        raise CheckpointError(f"no such folder: {path}; give a run folder, a checkpoint or a pack")
+        raise NoCheckpoint(f"no such folder: {path}; give a run folder, a checkpoint or a pack")
     if pack.is_pack(path):
         pack.check(path)
         return path
@@ -287,11 +287,11 @@ def find_checkpoint(path: str | Path) -> Path:
         if found is not None:
             return found
     if (path / "contract.json").exists():
-        raise CheckpointError(
+        raise NoCheckpoint(
             f"{path} is an exported policy, which acts in `choreo evaluate` alone; give the run "
             "that it was exported from"
         )
-    raise CheckpointError(
+    raise NoCheckpoint(
         f"no checkpoint in {path}: expected checkpoints/ with a finished one, as `choreo pretrain "
         f"--run-dir {path}` writes it"
     )
@@ -306,7 +306,7 @@ def load(path: str | Path, device: str = "cpu") -> Agent:
     path = local(path)
     tensors, state = checkpoint.steady(lambda: find_checkpoint(path), checkpoint.load)
     if "agent" not in state:
-        raise CheckpointError(f"{path} is not a checkpoint of an agent; it holds {list(state)}")
+        raise CheckpointError(f"{path} is not a checkpoint of an agent; it holds {in_words(state)}")
     if _packed(state["agent"]) and not pack.is_pack(path):
         raise CheckpointError(f"{path} is half a pack: {pack.LISTING} is missing. {pack.AGAIN}")
     try:

@@ -72,8 +72,8 @@ class DoctorOptions:
     """Look at this machine and say what is missing, or at a run and say what has changed."""
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
-    """Run folder, checkpoint, pack or imported set whose bytes are compared with their hashes;
-    None is the machine."""
+    """Run folder, checkpoint, pack, export or imported set whose bytes are compared with their
+    hashes; None is the machine."""
     json: bool = False
     """Print JSON instead of a table."""
 

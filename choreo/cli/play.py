@@ -42,8 +42,8 @@ class PlayOptions:
     score: Annotated[Path, tyro.conf.Positional]
     """JSON file: moves (skill, steps), and perhaps seed, loop, start and checkpoint."""
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder, checkpoint or snapshot. Of a run, the checkpoint that the score was written for
-    is played where it is still there."""
+    """Run folder, checkpoint, snapshot or pack; hf://OWNER/NAME@REVISION is a pack on a hub. Of a
+    run, the checkpoint that the score was written for is played where it is still there."""
     out: Path | None = None
     """Film it: a name that ends with .mp4, .gif or .webp. The same score gives the same film."""
     imagine: bool = False

@@ -23,7 +23,8 @@ class StudioOptions:
     """Open the studio: a page on which to see, string and steer the skills of runs."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder, checkpoint, or a folder that holds runs."""
+    """Run folder, checkpoint, pack, or a folder that holds runs; hf://OWNER/NAME@REVISION is a pack
+    on a hub."""
     port: int | None = None
     """Port to listen on; None is 8421, or the next that is free, and 0 any that is free."""
     host: str = "127.0.0.1"

@@ -19,6 +19,7 @@ from choreo.data.reading import (
     nearest_action,
 )
 from choreo.envs.flatten import flat_key
+from choreo.schema import in_words
 
 Steps = dict[str, np.ndarray]
 Layout = dict[str, tuple[tuple[int, ...], str]]
@@ -189,7 +190,9 @@ def flattened(tree: Any, path: tuple[str | int, ...] = ()) -> dict[str, Array]:
 def _check_action(raw: Mapping[str, Array], draft: Draft) -> None:
     if ACTION not in raw:
         there = sorted(set(raw) - set(RESERVED))
-        raise draft.bad(f"there is no 'action', only {sorted(raw)}", nearest_action(there))
+        raise draft.bad(
+            f"there is no 'action', only {in_words(sorted(raw))}", nearest_action(there)
+        )
     flat = [name for name, values in raw.items() if name in RESERVED and np.ndim(values) == 0]
     if flat:
         raise draft.bad(f"{flat} should have one row per step and have none")
@@ -235,7 +238,9 @@ def _repeat(raw: Mapping[str, Array], draft: Draft) -> int | None:
 def _kept(raw: Mapping[str, Array], name: str, draft: Draft) -> np.ndarray:
     """An extra as it is; physics stays as precise as it was."""
     if name not in raw or raw[name].dtype.kind not in "biuf" or raw[name].ndim == 0:
-        raise draft.bad(f"there is no array '{name}' to keep, only {sorted(raw)}", "Change --keep")
+        raise draft.bad(
+            f"there is no array '{name}' to keep, only {in_words(sorted(raw))}", "Change --keep"
+        )
     return np.ascontiguousarray(np.asarray(raw[name]))
 
 

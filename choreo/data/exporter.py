@@ -21,6 +21,7 @@ from choreo.envs.flatten import SEPARATOR
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import ChoreoError, UsageError
 from choreo.replay.segments import sync, writing
+from choreo.schema import in_words
 
 To = Literal["npz", "minari"]
 SCALED = 1e-4  # by which actions may differ after they were scaled and scaled back [ours]
@@ -198,8 +199,8 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(group, {}) if isinstance(place, dict) else None
         if not all((*groups, last)) or not isinstance(place, dict) or last in place:
             raise UsageError(
-                f"Minari has no place for the observation '{key}' among {sorted(flat)}. Export "
-                "with --to npz."
+                f"Minari has no place for the observation '{key}' among "
+                f"{in_words(sorted(flat))}. Export with --to npz."
             )
         place[last] = value
     return tree

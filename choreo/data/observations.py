@@ -8,6 +8,7 @@ from PIL import Image
 from choreo.data.arrays import Array
 from choreo.data.reading import ACTION, EXTRAS, RESERVED, BadEpisode, Draft, reason_by_name
 from choreo.envs.rendering.images import looks_like_one
+from choreo.schema import in_words
 
 STACK = 3  # channels of the newest picture in a stack of frames
 CHANNELS = (1, 3, 4)  # channels a picture may have [ours]
@@ -36,9 +37,9 @@ def _not_there(raw: Mapping[str, Array], missing: list[str], draft: Draft) -> Ba
     others = {n: v for n, v in raw.items() if n not in RESERVED and np.ndim(v)}
     can_be = [n for n, v in others.items() if v.dtype.kind in NUMBERS and n not in missing]
     why = "".join(f"; '{name}' {reason}" for name, reason in draft.left_out.items())
-    what = f"the observations {missing}" if missing else "an observation"
+    what = f"the observations {in_words(missing)}" if missing else "an observation"
     return draft.bad(
-        f"{what} cannot be found in {sorted(raw)}{why}",
+        f"{what} cannot be found in {in_words(sorted(raw))}{why}",
         f"Name others with --keys {' '.join(can_be[:3])}" if can_be else "Give data with some",
     )
 

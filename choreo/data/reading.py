@@ -8,6 +8,7 @@ from typing import Any
 
 from choreo.envs.spaces import RESERVED
 from choreo.errors import UsageError
+from choreo.schema import in_words
 
 ACTION, REWARD, DISCOUNT = "action", "reward", "discount"
 FLAGS = ("is_first", "is_last", "is_terminal")
@@ -108,7 +109,9 @@ def parse_map(pairs: Iterable[str]) -> tuple[tuple[str, str], ...]:
         named.append((other, own) if turned else (own, other))
     for names in zip(*named):
         if len(set(names)) < len(names):
-            raise UsageError(f"--map names one of {sorted(names)} twice. Give each of them once.")
+            raise UsageError(
+                f"--map names one of {in_words(sorted(names))} twice. Give each of them once."
+            )
     return tuple(named)
 
 
@@ -123,7 +126,7 @@ def renamed(raw: Mapping[str, Any], reading: Reading, origin: str) -> dict[str, 
         if other not in raw:
             raise BadEpisode(
                 origin,
-                f"there is no '{other}' to take as '{own}', only {sorted(raw)}",
+                f"there is no '{other}' to take as '{own}', only {in_words(sorted(raw))}",
                 "Correct --map",
             )
         found[own] = found.pop(other) if found.get(other) is raw[other] else raw[other]

@@ -22,7 +22,7 @@ from choreo.data.plan import PLACES, sampled_sha256
 from choreo.envs import make
 from choreo.envs.make import DOMAIN_TASKS, GOAL_DOMAIN
 from choreo.errors import UsageError
-from choreo.schema import Maybe, Named, problem, read_json
+from choreo.schema import Maybe, Named, in_words, problem, read_json
 
 PROVENANCE = "relabel.json"
 FORM = {
@@ -178,7 +178,7 @@ class TaskRewards:
         if missing:
             raise BadEpisode(
                 origin,
-                f"there is no {' and no '.join(missing)}, only {sorted(arrays)}",
+                f"there is no {' and no '.join(missing)}, only {in_words(sorted(arrays))}",
                 "Record it with `choreo data collect`, as rewards come from physics states",
             )
         for name, size in self._sizes.items():

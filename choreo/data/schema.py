@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from choreo.data.files import COPY, BadFile
+from choreo.schema import in_words
 
 SHOWN = 60  # characters of a value that an error shows [ours]
 MOST_WHOLE = 2**53  # whole numbers up to here are exact everywhere [ours]
@@ -35,7 +36,7 @@ def check(
         raise BadFile(path, f"it is no JSON object but {_short(found)}", remedy)
     missing = sorted(k for k, entry in table.items() if entry.needed and found.get(k) is None)
     if missing:
-        raise BadFile(path, f"it does not tell {missing}", remedy)
+        raise BadFile(path, f"it does not tell {in_words(missing)}", remedy)
     for name, entry in table.items():
         value = found.get(name)
         if value is not None and not entry.fits(value):

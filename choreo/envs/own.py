@@ -9,6 +9,7 @@ from choreo.envs.base import Environment, TimeStep
 from choreo.envs.foreign import Foreign, close
 from choreo.envs.spaces import RESERVED, ArraySpec
 from choreo.errors import EnvironmentMismatch, NotFinite
+from choreo.schema import in_words
 
 
 class OwnEnvironment(Environment):
@@ -70,7 +71,8 @@ class OwnEnvironment(Environment):
         declared = self.spec.observations
         if step.observation.keys() != declared.keys():
             raise EnvironmentMismatch(
-                f"{self._id} shows {sorted(step.observation)}; its spec names {sorted(declared)}."
+                f"{self._id} shows {in_words(sorted(step.observation))}; its spec names "
+                f"{in_words(sorted(declared))}."
             )
         for key, array in declared.items():
             self._check_array(key, step.observation[key], array)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from choreo.agent import Agent
+from choreo.agent import Agent, PolicyName
 from choreo.envs import VectorEnv
 from choreo.evaluation.axes import Axes
 from choreo.evaluation.imagining import (
@@ -63,6 +63,7 @@ class RealAndDream:
             "skill": self.skill,
             "seed": self.seed,
             "axes": list(self.axes.names),
+            "round": list(self.axes.round),
             "kind": self.axes.kind,
             "real": {"path": self.real.tolist(), "reward": self.reward.tolist()},
             "dream": {"path": self.dream.tolist(), "reward": self.dreamt_reward.tolist()},
@@ -84,6 +85,7 @@ def real_and_dream(
     picture_size: int | None = None,
     every: int = 1,
     tell: Tell = silent,
+    policy: PolicyName = "skill",
 ) -> RealAndDream:
     """Play a skill for `steps` steps or until the environment ends it, and dream of the same.
 
@@ -91,17 +93,19 @@ def real_and_dream(
     `measure_spread` of a report's episodes); without it, of what was just played. Where dreams
     cannot be placed on `axes`, both lie on their fallback. With a `picture_size` (pixels) every
     `every`-th state is drawn, the simulator's where agents see no images and it can be put there.
+    With the `policy` "random" both take the same random actions in place of the skill's.
 
     Raises as `perform`.
     """
     score = one_skill(skill, steps, seed)
     items: list[Performed] = []
-    for item in perform(agent, vector, score, picture_size, every):
+    for item in perform(agent, vector, score, picture_size, every, policy):
         tell(STAGE, item.step, steps)
         items.append(item)
     seen = _stack([item.observation for item in items])
     start = start_of_observation(agent, items[0].observation, seed)
-    dream = imagine(agent, one_skill(skill, len(items) - 1, seed), start, vector, tell)
+    taken = _actions(items) if policy == "random" else None
+    dream = imagine(agent, one_skill(skill, len(items) - 1, seed), start, vector, tell, taken)
     spread = spread or spread_of(agent, seen)
     lazy = {key: np.repeat(value[:1], len(value), axis=0) for key, value in seen.items()}
     error, lazy_error = (errors(agent, guess, seen, spread) for guess in (dream.observations, lazy))
@@ -184,6 +188,10 @@ def recorded_spread(agent: Agent, replay: Replay) -> Spread:
 
 def _stack(observations: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {key: np.stack([one[key] for one in observations]) for key in observations[0]}
+
+
+def _actions(items: list[Performed]) -> np.ndarray:
+    return np.stack([item.action for item in items if item.action is not None])
 
 
 def _flat(observations: Arrays, keys: list[str]) -> np.ndarray:

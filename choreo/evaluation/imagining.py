@@ -133,11 +133,12 @@ def imagine(
     start: Start,
     vector: VectorEnv | None = None,
     tell: Tell = silent,
+    actions: np.ndarray | None = None,
 ) -> Imagined:
     """Imagine a score from a start: policies act by their mean, states are drawn by its seed.
 
-    With a `vector` whose simulator can be put into decoded states, their coordinates are read
-    there; its episode is lost.
+    `actions` (T, A) in [-1, 1] are taken in place of those of the skills. With a `vector` whose
+    simulator can be put into decoded states, their coordinates are read there; its episode is lost.
 
     Raises UsageError for a skill that the agent does not have, or more than 5,000 steps.
     """
@@ -147,21 +148,24 @@ def imagine(
             f"the score lasts {score.steps} steps; imagined are at most {MOST_IMAGINED}"
         )
     generator = _generator(agent, score.seed, "imagined score")
-    state, states, actions = start.state, [start.state], []
+    state, states, taken = start.state, [start.state], []
     for step, number in enumerate(score.skill_at.tolist()):
         tell(STAGE, step, score.steps)
-        skill = torch.full((1,), number, device=agent.device)
-        action = agent.decide(state, "skill", skill)
+        if actions is None:
+            skill = torch.full((1,), number, device=agent.device)
+            action = agent.decide(state, "skill", skill)
+        else:
+            action = torch.as_tensor(actions[step : step + 1], device=agent.device)
         state = agent.world_model.rssm.imagine_step(state, action, generator)
         states.append(state)
-        actions.append(action)
+        taken.append(action)
     tell(STAGE, score.steps, score.steps)
     observations, reward, codes = _read(agent, _join(states))
     return Imagined(
         observations=observations,
         reward=reward[1:],
         skills=score.skill_at,
-        actions=torch.cat(actions).cpu().numpy(),
+        actions=torch.cat(taken).cpu().numpy(),
         codes=codes,
         coordinates=None if vector is None else read_coordinates(vector, observations),
     )
@@ -265,6 +269,12 @@ def film_imagined(
             "score in the simulator"
         )
     return encode(frames, rate, form)
+
+
+def random_actions(agent: Agent, score: Score) -> np.ndarray:
+    """Uniform actions (T, A) in [-1, 1] for every step of a score, drawn by its seed."""
+    rng = np.random.default_rng(derive_seed(score.seed, "random actions"))
+    return rng.uniform(-1, 1, (score.steps, agent.spec.action_size)).astype(np.float32)
 
 
 def one_skill(skill: int, steps: int, seed: int) -> Score:

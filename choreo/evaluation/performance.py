@@ -141,17 +141,19 @@ def perform(
     score: Score,
     picture_size: int | None = None,
     every: int = 1,
+    policy: PolicyName = "skill",
 ) -> Performance:
     """Play a score in a vector of one environment: an iterator of its steps, the start first.
 
-    With a `picture_size` (pixels) every `every`-th step is drawn. It ends with the score, or
+    With a `picture_size` (pixels) every `every`-th step is drawn. Another `policy`, such as
+    "random", acts in place of the skills for as many steps. It ends with the score, or
     before where the environment ends the episode: give that the score's steps as its time limit.
 
     Raises:
         UsageError: a skill that the agent does not have, or more than one environment.
         RendererUnavailable: pictures are wanted and cannot be drawn here.
     """
-    return Performance(agent, vector, score, picture_size, every)
+    return Performance(agent, vector, score, picture_size, every, policy)
 
 
 def perform_task(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from choreo.agent import Agent
 from choreo.envs import VectorEnv
@@ -219,13 +219,20 @@ def picture_goal(agent: Agent, data: bytes, spread: Spread) -> Frame:
             f"this agent sees {channels} channels at once, which no single picture has. Give a "
             "recorded frame"
         )
-    picture = _opened(data).convert("RGB" if channels == 3 else "L")
+    picture = _upright(_opened(data)).convert("RGB" if channels == 3 else "L")
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     box = (left, top, left + side, top + side)
     small = picture.resize((size, size), Image.Resampling.BOX, box=box)
     pixels = np.asarray(small).reshape(size, size, channels).transpose(2, 0, 1)
     return Frame({key: np.ascontiguousarray(pixels)}, spread)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """As a person sees it: turned as the camera noted, and of 16 bits a value the upper 8."""
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    return ImageOps.exif_transpose(picture)
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -17,6 +17,7 @@ from choreo.replay.header import (
     steps_per_segment,
 )
 from choreo.replay.segments import SegmentFiles
+from choreo.schema import in_words
 
 VERIFIED = 2**30  # bytes that are compared with their hashes before a run goes on [ours]
 
@@ -260,8 +261,8 @@ class Replay:
         """The steps as bytes (count, row_bytes), after a check of their form."""
         if steps.keys() != self.keys.keys():
             raise UsageError(
-                f"Steps with the keys {sorted(steps)} were given to a replay with the keys "
-                f"{sorted(self.keys)}. Give exactly those."
+                f"Steps with the keys {in_words(sorted(steps))} were given to a replay with "
+                f"the keys {in_words(sorted(self.keys))}. Give exactly those."
             )
         records = np.zeros(count, self._layout)
         for name, (shape, kind) in self.keys.items():

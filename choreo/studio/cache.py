@@ -34,8 +34,8 @@ LOOK = 0.3  # seconds between two looks at a lock
 VERSIONS = {
     "map": 2,
     "film": 1,
-    "compare": 1,
-    "imagine": 1,
+    "compare": 2,
+    "imagine": 2,
     "dreamt": 1,
     "compared": 1,
     "prompt": 1,
@@ -43,6 +43,7 @@ VERSIONS = {
     "score": 1,
     "frames": 1,
     "rewards": 1,
+    "growth": 1,
 }
 """Of every figure: a new number where it comes to mean something else, or look otherwise."""
 
@@ -135,6 +136,12 @@ class Cache:
         for folder in _folders(self.folder.parent):
             with suppress(OSError):  # one that is not empty stays
                 folder.rmdir()
+
+
+def of_all_checkpoints(run: Path, name: str) -> list[dict[str, Any]]:
+    """The objects in the files of one name, of every checkpoint of a run that has one."""
+    caches = [Cache(run, folder.name, 0) for folder in _folders(_folder(run))]
+    return [found for cache in caches if (found := cache.read_json(name)) is not None]
 
 
 def _folder(run: Path) -> Path:

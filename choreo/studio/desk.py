@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from choreo.agent import Agent, find_checkpoint, load
+from choreo.agent import Agent, PolicyName, find_checkpoint, load
 from choreo.envs.vector import VectorEnv
 from choreo.evaluation.axes import Axes
 from choreo.evaluation.choreography import MOST_STEPS as LONG
+from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.performance import open_stage
 from choreo.evaluation.subject import fitting_vector, replay_of
 from choreo.record import checkpoint
@@ -39,9 +40,19 @@ class Opened:
     agent: Agent
     identity: str
     simulates: bool = True
+    _untrained: Agent | None = field(default=None, repr=False)
     _one: VectorEnv | None = field(default=None, repr=False)
     _axes: Axes | None = field(default=None, repr=False)
     _replay: Replay | None = field(default=None, repr=False)
+
+    def actor(self, message: Message) -> tuple[Agent, PolicyName]:
+        """Who acts under the condition that a request names, as on the map: trained unless said."""
+        condition = message["params"].get("condition", "trained")
+        if condition == "untrained" and self._untrained is None:
+            self._untrained = untrained_agent(self.agent, 0)
+        agent = self._untrained if condition == "untrained" else self.agent
+        assert agent is not None
+        return agent, "random" if condition == "random" else "skill"
 
     def vector(self, num: int) -> VectorEnv:
         """`num` fresh environments that fit the agent; to be closed."""
@@ -68,7 +79,8 @@ class Opened:
     def ends(self, message: Message) -> np.ndarray | None:
         """Where skills end up on the map (K, 2), once that is there."""
         with suppress(KeyError, TypeError, ValueError):
-            places = self._map(message)["maps"]["trained"]["skills"]
+            condition = message["params"].get("condition", "trained")
+            places = self._map(message)["maps"][condition]["skills"]
             return np.array([[float(place["x"]), float(place["y"])] for place in places])
         return None
 

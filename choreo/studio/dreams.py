@@ -17,6 +17,7 @@ from choreo.evaluation.imagining import (
     Start,
     draw_observations,
     imagine,
+    random_actions,
     start_of_replay,
     start_of_reset,
 )
@@ -57,7 +58,10 @@ NOTHING = (
 
 def _imagined(opened: "Opened", message: Message, tell: Tell) -> Imagined:
     score, vector = Score.from_json(message["params"]["score"]), opened.simulator()
-    return imagine(opened.agent, score, _start(opened, vector, score.seed), vector, tell)
+    agent, policy = opened.actor(message)
+    actions = random_actions(agent, score) if policy == "random" else None
+    start = _start(opened, agent, vector, score.seed)
+    return imagine(agent, score, start, vector, tell, actions)
 
 
 def imagine_score(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
@@ -67,11 +71,12 @@ def imagine_score(opened: "Opened", message: Message, _: bytes, tell: Tell) -> M
     path = None if axes is None else axes.of_steps(imagined.observations, imagined.coordinates)
     return Made({
         "path": None if path is None else thinned(path),
-        "skills": imagined.skills,
+        "skills": None if opened.actor(message)[1] == "random" else imagined.skills,
         "codes": imagined.codes,
         "reward": imagined.reward if agent.plays_task else None,
         "film": "job:film.mp4",
         "axes": None if axes is None else list(axes.names),
+        "round": [False, False] if axes is None else list(axes.round),
     })  # fmt: skip
 
 
@@ -112,8 +117,9 @@ def _of_both(both: RealAndDream) -> tuple[tuple[str, list[np.ndarray]], ...]:
 def _compared(opened: "Opened", message: Message, size: int | None, tell: Tell) -> RealAndDream:
     params, replay = message["params"], opened.replay()
     steps, vector = params["steps"] or COMPARED, opened.one()
+    agent, policy = opened.actor(message)
     return real_and_dream(
-        opened.agent,
+        agent,
         vector,
         params["skill"],
         params["seed"],
@@ -123,16 +129,17 @@ def _compared(opened: "Opened", message: Message, size: int | None, tell: Tell) 
         size,
         film_pace(vector.spec, steps, FILM_FRAMES)[0],
         tell,
+        policy,
     )
 
 
 def rank(opened: "Opened", message: Message, data: bytes, tell: Tell) -> Made:
     """All skills by how well they meet a goal in imagination."""
-    agent, vector = opened.agent, opened.simulator()
+    agent, vector = opened.actor(message)[0], opened.simulator()
     goal, asked = _goal(opened, message, data), dict(message["params"])
     tell("imagining every skill", 0, 1)
     axes = opened.axes(message)
-    ranking = prompt(agent, _start(opened, vector, 0), goal, vector=vector, axes=axes)
+    ranking = prompt(agent, _start(opened, agent, vector, 0), goal, vector=vector, axes=axes)
     asked.pop("mapped", None)
     return Made({"ranking": [one.to_json() for one in ranking], "goal": asked, "film": None})
 
@@ -187,10 +194,10 @@ def _experience(opened: "Opened") -> Replay:
     return replay
 
 
-def _start(opened: "Opened", vector: VectorEnv | None, seed: int) -> Start:
+def _start(opened: "Opened", agent: Agent, vector: VectorEnv | None, seed: int) -> Start:
     if vector is not None:
-        return start_of_reset(opened.agent, vector, seed)
-    return start_of_replay(opened.agent, _experience(opened), seed)
+        return start_of_reset(agent, vector, seed)
+    return start_of_replay(agent, _experience(opened), seed)
 
 
 def _drawn(

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from choreo.agent import Agent, PolicyName
 from choreo.errors import RendererUnavailable
 from choreo.evaluation import measure_health, run_episodes
 from choreo.evaluation.atlas import axes_of, make_atlas
 from choreo.evaluation.choreography import Score
 from choreo.evaluation.conditions import CONDITIONS, usual_steps
-from choreo.evaluation.controls import untrained_agent
 from choreo.evaluation.dreamt_atlas import data_axes, dreamt_atlas
 from choreo.evaluation.performance import (
     STEP_SECONDS,
@@ -102,7 +100,7 @@ def _imagined_map(opened: "Opened", tell: Tell) -> Made:
 def film_of_skill(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
     """One skill under one condition, from the first start."""
     params, vector = message["params"], opened.one()
-    agent, policy = _actor(opened.agent, params["condition"])
+    agent, policy = opened.actor(message)
     steps = usual_steps(vector.spec)
     every = max(1, -(-steps // FILM_FRAMES))
     episode = run_episodes(
@@ -126,12 +124,6 @@ def film_of_skill(opened: "Opened", message: Message, _: bytes, tell: Tell) -> M
     return Made({"webp": "file:.webp", "mp4": "file:.mp4", "return": episode.return_}, files)
 
 
-def _actor(agent: Agent, condition: str) -> tuple[Agent, PolicyName]:
-    if condition == "untrained":
-        return untrained_agent(agent, 0), "skill"
-    return agent, cast(PolicyName, "random" if condition == "random" else "skill")
-
-
 def _smaller(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     pictures = [Image.fromarray(frame) for frame in frames]
     for picture in pictures:
@@ -142,8 +134,8 @@ def _smaller(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
 def film_of_score(opened: "Opened", message: Message, _: bytes, tell: Tell) -> Made:
     """A score as a film to keep: the same bytes that `choreo play` writes."""
     params = message["params"]
-    score = Score.from_json(params["score"])
-    content = film(opened.agent, opened.one(), score, params["format"], tell=tell)
+    score, (agent, policy) = Score.from_json(params["score"]), opened.actor(message)
+    content = film(agent, opened.one(), score, params["format"], tell=tell, policy=policy)
     ending = f".{params['format']}"
     return Made({"url": f"file:{ending}"}, {ending: content})
 

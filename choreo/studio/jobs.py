@@ -21,7 +21,7 @@ from choreo.studio.wire import Message
 State = Literal["waiting", "working", "ready", "failed"]
 BACKGROUND = {"map": 0, "dreamt": 1, "compared": 1, "score": 1, "film": 2}
 """Kinds that take long, with what goes first among them; a person waits for the others."""
-MOST_JOBS = 1024  # remembered, finished ones included [ours]
+MOST_JOBS = 256  # remembered, finished ones included; an imagined score may be 0.3 MB [ours]
 MOST_WAITING = 400  # [ours]
 TRY_AGAIN = 60.0  # seconds after which a figure that failed is tried again when asked for [ours]
 

@@ -88,12 +88,13 @@ def perform(opened: "Opened", message: Message, line: Line) -> dict[str, Any]:
     seconds = vector.spec.step_seconds or STEP_SECONDS
     hand = Hand(line, seconds, params["speed"])
     hand.size, why = (params["size"], None) if params["draws"] else (None, params["why_not"])
-    playing = play(opened.agent, vector, Score.from_json(params["score"]), hand.size)
+    agent, policy = opened.actor(message)
+    playing = play(agent, vector, Score.from_json(params["score"]), hand.size, policy=policy)
     try:
         first = next(playing)
     except RendererUnavailable as error:
         hand.size, why = None, str(error)
-        playing = play(opened.agent, vector, Score.from_json(params["score"]))
+        playing = play(agent, vector, Score.from_json(params["score"]), policy=policy)
         first = next(playing)
     line.send({
         "type": "ready",

@@ -13,6 +13,7 @@ MOST_PICTURE = 4 * 1024 * 1024
 BODY_SECONDS = 20.0  # for a body to arrive [ours]
 PICTURES = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
 SKILL = Whole(0, 2**20)
+CONDITIONS = ("trained", "untrained", "random")
 PLACE = Real(-1e9, 1e9)
 COMPARE = {"skill": SKILL, "seed": Maybe(Whole()), "steps": Maybe(Whole(1, 1000))}
 SCORE = {"score": dict, "format": Maybe(("mp4", "gif"))}

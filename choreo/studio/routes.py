@@ -161,7 +161,7 @@ class Api:
         return JSONResponse(job.result)
 
     async def health(self, id: str) -> Response:
-        return JSONResponse(await self.studio.health(await self.studio.run(id)))
+        return JSONResponse(await self.studio.health(await self.studio.run(id), True))
 
     async def choices(self, id: str) -> Response:
         run = await self.studio.playable(id)
@@ -187,29 +187,43 @@ class Api:
         identity = await asyncio.to_thread(self.studio.library.renew, run)
         return JSONResponse({"checkpoint": identity})
 
-    async def compare(self, request: Request, id: str) -> Response:
+    async def compare(
+        self, request: Request, id: str, condition: Condition = "trained"
+    ) -> Response:
         asked = await requests.json_of(request, requests.COMPARE)
         run = await self.studio.playable(id)
         skill = requests.skill_in(asked["skill"], run.entry["skills"])
         params = {"skill": skill, "seed": asked.get("seed") or 0, "steps": asked.get("steps")}
-        return self._begun(run, "compare", params)
+        return self._begun(run, "compare", params, condition)
 
-    async def imagine(self, request: Request, id: str) -> Response:
+    async def imagine(
+        self, request: Request, id: str, condition: Condition = "trained"
+    ) -> Response:
         asked = await requests.json_of(request, requests.SCORE)
-        return self._begun(await self.studio.run(id), "imagine", {"score": asked["score"]})
+        params = {"score": asked["score"]}
+        return self._begun(await self.studio.run(id), "imagine", params, condition)
 
-    async def score_film(self, request: Request, id: str) -> Response:
+    async def score_film(
+        self, request: Request, id: str, condition: Condition = "trained"
+    ) -> Response:
         asked = await requests.json_of(request, requests.SCORE)
         run = await self.studio.playable(id)
         params = {"score": asked["score"], "format": asked.get("format") or "mp4"}
-        return self._begun(run, "score", params)
+        return self._begun(run, "score", params, condition)
 
-    async def prompt(self, request: Request, id: str) -> Response:
+    async def prompt(self, request: Request, id: str, condition: Condition = "trained") -> Response:
         goal, picture = await requests.prompt_of(request)
-        return self._begun(await self.studio.run(id), "prompt", goal, picture)
+        if condition == "random":
+            advice = "Choose Trained or Untrained."
+            raise Refusal(400, "Random actions follow no skill that could be ranked.", advice)
+        return self._begun(await self.studio.run(id), "prompt", goal, condition, picture)
 
-    def _begun(self, run: Run, kind: str, params: dict[str, Any], data: bytes = b"") -> Response:
+    def _begun(
+        self, run: Run, kind: str, params: dict[str, Any], condition: Condition, data: bytes = b""
+    ) -> Response:
         """The job that was asked for; one that failed before is tried again."""
+        if condition != "trained":
+            params = {**params, "condition": condition}
         mapped = self.jobs.kept(run, self.studio.library.map_name())
         job = self.jobs.ensure(run, kind, {**params, "mapped": mapped}, data, again=True)
         return JSONResponse(job.to_json(), 200 if job.settled else 202)

@@ -13,6 +13,7 @@ from choreo.envs.make import names_code
 from choreo.envs.named import is_remembered
 from choreo.errors import ChoreoError, UsageError
 from choreo.record import checkpoint, is_claimed
+from choreo.record.hub import address_of
 from choreo.schema import Maybe, Named, problem, read_json
 from choreo.studio.settings import Settings
 
@@ -21,6 +22,7 @@ MOST_RUNS = 500  # that a page lists [ours]
 MOST_FOLDERS = 20_000  # that are looked into [ours]
 PHASES = {"pretraining": "pretrain", "offline": "offline", "adaptation": "finetune"}
 COMMANDS = ("pretrain", "offline", "finetune")
+CONTRACT = "contract.json"  # of an export
 AGENT = {
     "spec": {"id": str, "observations": Named(dict), "obs": Maybe(str)},
     "config": {"skills": {"codes": int}},
@@ -54,8 +56,15 @@ def find_runs(place: Path) -> list[Run]:
 
     Raises UsageError where there is none.
     """
-    place = place.resolve()
+    address, place = address_of(place), place.resolve()
     found = [_named(path, place) for path in _limited(_walk(place, DEPTH))]
+    if len(found) == 1 and address is not None:  # else called by the hash of its commit
+        found = [replace(found[0], title=address)]
+    if not found and (place / CONTRACT).is_file():
+        raise UsageError(
+            f"{place} is an exported policy, which has no world model to look into. Give the run "
+            "that it was exported from"
+        )
     if not found:
         raise UsageError(
             f"{place} holds no run: there is no config.json of a run and no checkpoint in it or "
@@ -139,10 +148,11 @@ def identity_of(run: Run) -> str | None:
         found = checkpoint.steady(lambda: _present(run.path), checkpoint.identity)
     except FileNotFoundError:
         return None
-    return hashlib.sha256(found.encode()).hexdigest() if not _is_hash(found) else found
+    return hashlib.sha256(found.encode()).hexdigest() if not is_hash(found) else found
 
 
-def _is_hash(text: str) -> bool:
+def is_hash(text: str) -> bool:
+    """Whether this can be the hash of a checkpoint's tensors."""
     return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
@@ -153,16 +163,20 @@ def _present(path: Path) -> Path:
     return found
 
 
-def mark_of(run: Run) -> tuple[int, ...]:
-    """What changes when a run has gone on: times and sizes of its metrics and checkpoints."""
+def mark_of(run: Run, saved_only: bool = False) -> tuple[int, ...]:
+    """What changes when a run has gone on: times and sizes of its metrics and checkpoints.
+
+    With `saved_only` what changes when it has saved another checkpoint.
+    """
     marks = []
-    for path in (run.metrics, run.path / "checkpoints" / checkpoint.LATEST):
+    saved = run.path / "checkpoints" / checkpoint.LATEST
+    for path in (saved,) if saved_only else (run.metrics, saved):
         try:
             found = path.stat()
             marks += [found.st_mtime_ns, found.st_size] if stat.S_ISREG(found.st_mode) else [0, 0]
         except OSError:
             marks += [0, 0]
-    return (*marks, int(is_claimed(run.folder)))
+    return tuple(marks) if saved_only else (*marks, int(is_claimed(run.folder)))
 
 
 def described(run: Run, settings: Settings, draws: str | None) -> Run:

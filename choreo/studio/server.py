@@ -29,6 +29,7 @@ class Server:
         self.port = int(self._socket.getsockname()[1])
         self._number: int | None = None
         self._uvicorn: uvicorn.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def address(self) -> str:
@@ -53,9 +54,10 @@ class Server:
         self._socket.close()
 
     def stop(self) -> None:
-        """Have `serve` return; from any thread."""
-        if self._uvicorn is not None:
+        """Have `serve` return; from any thread. Whatever plays or computes ends at once."""
+        if self._uvicorn is not None and self._loop is not None:
             self._uvicorn.should_exit = True
+            self._loop.call_soon_threadsafe(self.studio.close)
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
@@ -73,6 +75,7 @@ class Server:
             timeout_graceful_shutdown=END_SECONDS,
         )
         server = self._uvicorn = _Uvicorn(config)
+        self._loop = asyncio.get_running_loop()
         if self._number is not None:  # asked to end before it began
             return
         server.ready = ready
@@ -82,7 +85,7 @@ class Server:
         """A signal ends the server; the second one does not wait for answers under way."""
         if self._uvicorn is not None:
             self._uvicorn.force_exit = self._number is not None
-            self._uvicorn.should_exit = True
+            self.stop()
         self._number = number
 
 

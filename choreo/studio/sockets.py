@@ -12,8 +12,8 @@ from choreo.schema import Maybe, Real, Whole
 from choreo.studio.jobs import Job
 from choreo.studio.pool import Worker, WorkerLost
 from choreo.studio.refusal import Refusal, error_json
-from choreo.studio.requests import checked
-from choreo.studio.runs import Run, mark_of
+from choreo.studio.requests import CONDITIONS, checked
+from choreo.studio.runs import Run
 from choreo.studio.studio import Studio
 
 LOOK = 1.0  # seconds between two looks at a run's files [ours]
@@ -22,6 +22,7 @@ BUSY, REFUSED = 1013, 1008  # codes that a WebSocket is closed with
 WANTED: dict[str, Any] = {
     "start": {
         "score": dict,
+        "condition": Maybe(CONDITIONS),
         "seed": Maybe(Whole()),
         "speed": Maybe(Real(0, 100)),
         "size": Maybe(Whole(64, 512)),
@@ -111,8 +112,8 @@ class Watch:
             if now.entry != entry:
                 entry = now.entry
                 outbox.put("run", {"type": "run", **entry})
-            if mark_of(run) != mark:
-                mark = mark_of(run)
+            if self.studio.mark(run) != mark:
+                mark = self.studio.mark(run)
                 with suppress(ChoreoError):  # asked for again when it has changed again
                     outbox.put("health", {"type": "health", **await self.studio.health(run)})
             await asyncio.sleep(LOOK)
@@ -174,6 +175,7 @@ class Stage:
             score = {**score, "seed": start["seed"]}
         return {
             "score": score,
+            "condition": start.get("condition") or "trained",
             "speed": 1.0 if speed is None else speed,
             "size": start.get("size") or 256,
             "draws": entry["renders"],

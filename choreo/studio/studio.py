@@ -2,8 +2,11 @@
 
 import asyncio
 import threading
+from collections import Counter
+from contextlib import suppress
 from typing import Any
 
+from choreo.errors import ChoreoError
 from choreo.studio.guard import Keys
 from choreo.studio.jobs import Jobs
 from choreo.studio.library import Library
@@ -22,7 +25,13 @@ class Studio:
         self.jobs = Jobs(self.library, settings)
         self.asking = Pool(1, settings.idle)
         self.live = Pool(settings.performers, settings.idle)
+        self.measuring = Pool(1, settings.idle)
         self._health: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._measured: dict[str, tuple[int, ...]] = {}
+        self._renewals: Counter[str] = Counter()
+        self._wanted: set[str] = set()
+        self._under_way: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
 
     def start(self) -> None:
@@ -35,7 +44,9 @@ class Studio:
 
     def close(self) -> None:
         """End all worker processes."""
-        for part in (self.jobs, self.asking, self.live):
+        for task in self._tasks:
+            task.cancel()
+        for part in (self.jobs, self.asking, self.live, self.measuring):
             part.close()
 
     async def run(self, id: str) -> Run:
@@ -55,7 +66,10 @@ class Studio:
         asked = {"task": task, "params": params, "run": None}
         if run is not None:
             asked = self.library.asked(task, run, params)
-        async with self.asking.lease("") as worker:
+        return await self._answer(self.asking, asked)
+
+    async def _answer(self, pool: Pool, asked: dict[str, Any]) -> Any:
+        async with pool.lease("") as worker:
             await worker.send(asked)
             while True:
                 reply, _ = await worker.receive(self.settings.patience)
@@ -65,12 +79,39 @@ class Studio:
                     found = reply["error"]
                     raise Refusal(reply["status"], found["error"], found["do"], found["what"])
 
-    async def health(self, run: Run) -> dict[str, Any]:
-        """How a run's training stands; read anew only where its files have changed."""
+    async def health(self, run: Run, wanted: bool = False) -> dict[str, Any]:
+        """How a run's training stands; read anew only where its files have changed.
+
+        Once it was `wanted` by somebody who looks at it, the run's checkpoints are measured too.
+        """
         async with self._one_at_a_time:
-            mark = mark_of(run)
+            self._wanted |= {run.id} if wanted else set()
+            self._measure(run)
+            mark = self.mark(run)
             known = self._health.get(run.id)
             if known is None or known[0] != mark:
                 known = mark, await self.ask("health", run, {})
                 self._health[run.id] = known
-            return known[1]
+            return known[1] | {"measuring": self._under_way[run.id] > 0}
+
+    def mark(self, run: Run) -> tuple[int, ...]:
+        """What changes when there is more to tell of a run's health."""
+        return (*mark_of(run), self._renewals[run.id])
+
+    def _measure(self, run: Run) -> None:
+        """Have the checkpoints measured that a run has saved since, in the background."""
+        mark = mark_of(run, saved_only=True)
+        asked = run.id in self._wanted and run.entry["phase"] != "finetune"
+        if not asked or self._measured.get(run.id) == mark:
+            return
+        self._measured[run.id] = mark
+        task = asyncio.create_task(self._measure_all(run))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _measure_all(self, run: Run) -> None:
+        self._under_way[run.id] += 1
+        with suppress(ChoreoError):  # the curve lacks a point; the next checkpoint is another try
+            await self._answer(self.measuring, self.library.asked("growth", run, {}))
+        self._under_way[run.id] -= 1
+        self._renewals[run.id] += 1

@@ -25,6 +25,7 @@ from typing import Any
 
 from choreo.envs.make import DOMAIN_TASKS, EXORL_TASKS, GOAL_DOMAIN, GOAL_TASKS, URLB_TASKS
 from choreo.errors import UsageError
+from choreo.schema import in_words
 from choreo.sweep.names import check_name
 from choreo.sweep.options import TRAINING, Schema, check_options, default_of, flat
 
@@ -257,7 +258,9 @@ def _over(
 def _check_axes(where: str, stage: Stage, source: Stage | None) -> None:
     own = {*stage.over, *(("domain",) if "task" in stage.over else ())}
     if not own & {"domain", "task"}:
-        raise UsageError(f"{where}: over = {list(stage.over)} has no domain and no task; add one")
+        raise UsageError(
+            f"{where}: over = {in_words(stage.over)} has no domain and no task; add one"
+        )
     if "frames" in own and not stage.snapshots and (source is None or "frames" not in source.over):
         raise UsageError(f"{where}: is repeated over frames; say which with snapshots = [...]")
     if "method" in own and not stage.methods and (source is None or "method" not in source.over):
@@ -285,5 +288,5 @@ def _check_snapshots(where: str, stage: Stage, source: Stage | None, schema: Sch
         if count not in kept or count > total:
             raise UsageError(
                 f"{where}: starts from the snapshot at {count}, which nothing makes: {source.name} "
-                f"has {total} {counted} and snapshots at {list(kept)}"
+                f"has {total} {counted} and snapshots at {in_words(kept)}"
             )

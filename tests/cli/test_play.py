@@ -139,8 +139,8 @@ def test_folders_and_files_that_are_none(
     path = saved(tmp_path, GOOD)
     for arguments, code, words in (
         ((str(tmp_path / "none.json"), str(run)), 2, "cannot be read"),
-        ((path, str(tmp_path / "none")), 1, "no such folder"),
-        ((path, str(tmp_path)), 1, "no checkpoint in"),
+        ((path, str(tmp_path / "none")), 2, "no such folder"),
+        ((path, str(tmp_path)), 2, "no checkpoint in"),
         ((path, str(run), "--out", str(tmp_path / "a.gif" / "b.gif")), 74, "could not be written"),
     ):
         (tmp_path / "a.gif").touch()

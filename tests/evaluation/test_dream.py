@@ -16,8 +16,9 @@ from choreo.evaluation.dream import (
     recorded_spread,
     spread_of,
 )
-from choreo.evaluation.imagining import imagine, one_skill, start_of_reset
+from choreo.evaluation.imagining import imagine, one_skill, random_actions, start_of_reset
 from choreo.evaluation.model_error import Spread
+from choreo.evaluation.performance import perform
 from choreo.evaluation.rollouts import run_episodes
 from choreo.replay import Replay
 
@@ -72,8 +73,25 @@ def test_both_begin_alike_and_are_as_long() -> None:
     assert own == 4.0  # of 0 to 6
     data = json.loads(json.dumps(found.to_json()))
     assert data["axes"] == ["count", "half"] and len(data["dream"]["path"]) == 7
+    assert data["round"] == [False, False]
     cut = real_and_dream(agent, vector, 2, 3, 20, axes)  # the environment has 8 steps
     assert cut.ended and len(cut.real) == len(cut.dream) == 9
+
+
+def test_a_dream_of_random_actions_takes_those_that_were_played() -> None:
+    agent, score = make_agent(), one_skill(2, 6, 3)
+    axes = make_axes((), run_episodes(agent, make_counting(1), "random", 2, 0))
+    found = real_and_dream(agent, make_counting(1), 2, 3, 6, axes, policy="random")
+    items = list(perform(agent, make_counting(1), score, policy="random"))
+    taken = np.stack([item.action for item in items[1:] if item.action is not None])
+    start = start_of_reset(agent, make_counting(1), 3)
+    dreamt = imagine(agent, score, start, actions=taken)
+    np.testing.assert_array_equal(dreamt.actions, taken)
+    np.testing.assert_array_equal(found.dreamt_reward, dreamt.reward)
+    assert not np.array_equal(dreamt.reward, imagine(agent, score, start).reward)
+    drawn = random_actions(agent, score)
+    assert drawn.shape == taken.shape and np.abs(drawn).max() <= 1
+    np.testing.assert_array_equal(drawn, random_actions(agent, score))
 
 
 def test_a_dream_of_pictures_is_drawn_by_the_model() -> None:

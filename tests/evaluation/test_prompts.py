@@ -115,6 +115,20 @@ def test_a_picture_is_brought_to_what_the_agent_sees() -> None:
     assert len(prompt(agent, start, goal, steps=2)) == SKILLS
 
 
+def test_a_picture_is_seen_as_a_person_sees_it() -> None:
+    """Turned as the camera noted, and 16 bits a value as 8."""
+    agent, spread = make_agent(make_pictured(1).spec), Spread(np.zeros(0), 0.1)
+    halves = Image.new("RGB", (64, 64), "white")
+    halves.paste((0, 0, 0), (0, 0, 32, 64))  # the left half
+    exif, turned = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # to be turned right by a quarter: left is up
+    halves.save(turned, "PNG", exif=exif)
+    image = picture_goal(agent, turned.getvalue(), spread).observation["image"]
+    assert image[:, :32].max() == 0 and image[:, 32:].min() == 255
+    deep = Image.fromarray(np.full((64, 64), 100 * 256 + 7, np.uint16))
+    assert np.unique(picture_goal(agent, png(deep), spread).observation["image"]).tolist() == [100]
+
+
 def test_an_agent_that_sees_both_is_asked_by_the_picture_alone() -> None:
     spec = make_pictured(1, vectors=True).spec
     agent = make_agent(spec)

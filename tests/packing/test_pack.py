@@ -228,8 +228,8 @@ def test_bad_places_are_refused_and_nothing_is_left(
     there = tmp_path / "there"
     there.mkdir()
     assert "is there already" in refuse(capsys, 2, "pack", run, there, *MEASURED)
-    assert "no such folder" in refuse(capsys, 1, "pack", tmp_path / "none", tmp_path / "a")
-    assert "no checkpoint in" in refuse(capsys, 1, "pack", there, tmp_path / "a")
+    assert "no such folder" in refuse(capsys, 2, "pack", tmp_path / "none", tmp_path / "a")
+    assert "no checkpoint in" in refuse(capsys, 2, "pack", there, tmp_path / "a")
     assert "OUT" in refuse(capsys, 2, "pack", run)
     (tmp_path / "file").write_text("")
     assert refuse(capsys, 74, "pack", run, tmp_path / "file" / "a", *MEASURED)

@@ -17,6 +17,7 @@ from choreo.cli import main
 from choreo.errors import CheckpointError, UsageError
 from choreo.record import checkpoint, pack
 from choreo.record.hub import address_of, fetch, push
+from choreo.studio.runs import find_runs
 
 NAME = "somebody/point"
 
@@ -102,6 +103,12 @@ def test_the_commands_take_an_address(
     ]
     assert main(["evaluate", address, *asked]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["about"]["run"] == "point"
+    folder = fetch(address)
+    assert [run.title for run in find_runs(folder)] == [address_of(folder)]
+    (packed.parent / "score.json").write_text(json.dumps({"moves": [{"skill": 1, "steps": 5}]}))
+    score = ["play", str(packed.parent / "score.json"), address, "--env", "toy_envs:point"]
+    assert main([*score, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 5
     assert main(["evaluate", address]) == 2, "code that a stranger names is not run"
     assert "names the code toy_envs:point" in capsys.readouterr().err
 

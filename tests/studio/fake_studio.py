@@ -207,6 +207,7 @@ async def _compare(name: str, request: Request) -> dict[str, Any]:
             "lazy": [min(0.3, 0.1 + 0.001 * n) for n in range(steps)],
             "leaves": int(steps * 0.8),
             "axes": ["x", "y"],
+            "round": [False, False],
         }
     )
 
@@ -230,6 +231,7 @@ async def _imagine(name: str, request: Request) -> dict[str, Any]:
             "reward": rewards,
             "film": "/api/films/3.webp",
             "axes": ["x", "y"],
+            "round": [False, False],
         }
     )
 

@@ -78,8 +78,19 @@ def test_the_controls_are_one_click_away(browser: Any, studio: str) -> None:
         point = page.locator(".map .skill[data-skill='5']")
         expect(point).not_to_have_attribute("aria-label", best)
         assert "condition=untrained" in page.url
-        page.click("nav >> text=Real and dream")
-        page.wait_for_selector("text=always of the trained agent")
+        with page.expect_request("**/compare?condition=untrained"):
+            page.click("nav >> text=Real and dream")
+        page.wait_for_selector("text=You look at a control")
+        page.get_by_role("radio", name="Random").check()
+        page.click("nav >> text=Prompt")
+        page.wait_for_selector("text=nothing to rank")
+        assert page.get_by_role("radio", name="Random").is_disabled()
+        assert page.get_by_role("radio", name="Trained", exact=True).is_checked()
+        page.click("nav >> text=Learning")
+        page.wait_for_selector(".charts svg")
+        assert page.get_by_role("radio").count() == 0
+        page.click("nav >> text=Choreograph")
+        assert page.get_by_role("radio", name="Random").is_checked()
 
 
 def test_real_and_dream(browser: Any, studio: str) -> None:
@@ -179,7 +190,7 @@ def test_a_prompt_by_click(browser: Any, studio: str) -> None:
         scores = [float(text.replace("\N{MINUS SIGN}", "-")) for text in written]
         assert scores == sorted(scores, reverse=True)
         page.click("[data-do=best]")
-        page.wait_for_selector("#came >> text=from the goal")
+        page.wait_for_selector("#came >> text=off the goal")
         page.get_by_role("radio", name="A recorded frame").check()
         page.click("[data-frame='300']")
         page.wait_for_selector("#ranking >> text=Perform the best")

@@ -57,6 +57,12 @@ def test_a_folder_without_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "holds no run" in capsys.readouterr().err
 
 
+def test_an_export_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "contract.json").write_text("{}")
+    assert main(["studio", str(tmp_path), "--no-open"]) == 2
+    assert "exported policy" in capsys.readouterr().err
+
+
 def test_the_next_free_port_is_taken_where_none_is_given(runs: Path) -> None:
     first, second = Server(Settings(place=runs)), Server(Settings(place=runs))
     assert first.port != second.port

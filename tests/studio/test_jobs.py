@@ -16,7 +16,7 @@ from toy_studio import Client, score, serving, tree
 from choreo.cli import main
 from choreo.data import write_episode
 from choreo.record import checkpoint
-from choreo.studio import tasks
+from choreo.studio import growth, tasks
 from choreo.studio.cache import Cache, name_of
 from choreo.studio.desk import kept
 from choreo.studio.figures import Made
@@ -126,6 +126,30 @@ def test_a_skill_is_compared_with_its_dream(client: Client) -> None:
     assert client.get(result["real"]["films"].replace("real", "film")).status == 404
 
 
+def test_the_controls_act_dream_and_rank_in_place_of_the_trained_agent(client: Client) -> None:
+    run, paths, ranks = f"/api/runs/{client.run()}", {}, {}
+    for name in ("trained", "untrained", "random"):
+        asked = f"?condition={name}"
+        both = client.done(f"{run}/compare{asked}", {"skill": 1, "steps": 8})["result"]
+        dreamt = client.done(f"{run}/imagine{asked}", {"score": score((1, 8))})["result"]
+        assert dreamt["skills"] == (None if name == "random" else [1] * 8)
+        with client.socket(f"{run}/perform") as socket:
+            begin = {"type": "start", "score": score((1, 8)), "speed": 0, "condition": name}
+            socket.send(json.dumps(begin))
+            told = [toy_studio.told(socket, "step") for _ in range(9)]
+        assert {one["skill"] for one in told[1:]} == ({None} if name == "random" else {1})
+        paths[name] = (both["real"]["path"], both["dream"]["path"], [one["at"] for one in told])
+        goal = {"kind": "reward", "name": "predicted"}
+        if name == "random":
+            assert client.post(f"{run}/prompt{asked}", goal).status == 400
+        else:
+            ranks[name] = client.done(f"{run}/prompt{asked}", goal)["result"]["ranking"]
+    for part in range(3):
+        assert len({json.dumps(found[part]) for found in paths.values()}) == 3
+    assert ranks["trained"] != ranks["untrained"]
+    assert client.post(f"{run}/compare?condition=best", {"skill": 1}).status == 400
+
+
 def test_skills_are_ranked_by_what_is_asked_for(client: Client) -> None:
     run = f"/api/runs/{client.run()}"
     names = [one["name"] for one in client.get(f"{run}/rewards").json["rewards"]]
@@ -170,6 +194,29 @@ def test_a_checkpoint_that_was_replaced_is_told_and_opened_when_asked(tmp_path: 
         assert not client.get(f"{path}/map").json["newer"]
 
 
+def test_the_hit_rate_in_imagination_has_a_point_for_every_checkpoint(tmp_path: Path) -> None:
+    folder = toy_runs.pretrain(tmp_path / "run", frames=60)
+    asked = {"run": {"folder": str(folder)}, "cache_bytes": 10**6}
+    assert "imagined/hit_rate" not in growth.growth_of(asked).series
+    curves = []
+    for frames in (60, 120):
+        toy_runs.pretrain(folder, frames=frames)
+        growth.measure_checkpoints(asked)
+        curves.append(growth.growth_of(asked).series["imagined/hit_rate"].points)
+    assert curves[1][: len(curves[0])] == curves[0]
+    assert curves[0][-1][0] == 60 and curves[1][-1][0] == 120
+    assert all(0 <= rate <= 1 for _, rate in curves[1])
+
+
+def test_the_hit_rate_is_measured_for_who_looks_at_the_learning(client: Client) -> None:
+    path = f"/api/runs/{client.run()}"
+    with client.socket(f"{path}/watch") as socket:
+        client.get(f"{path}/health")
+        while "imagined/hit_rate" not in (found := toy_studio.told(socket, "health"))["series"]:
+            pass
+        assert not found["measuring"]
+
+
 def test_a_run_from_recorded_data_is_imagined_and_not_performed(tmp_path: Path) -> None:
     data, rng = tmp_path / "data", np.random.default_rng(0)
     data.mkdir()
@@ -200,6 +247,8 @@ def test_a_score_is_checked(client: Client) -> None:
     assert client.post("/api/score/check", asked).json["moves"] == asked["score"]["moves"]
     wrong = client.post("/api/score/check", {"score": {"moves": [{"skill": 0}]}})
     assert wrong.status == 400 and "steps" in wrong.json["error"]
+    start = client.post("/api/score/check", {"score": {**asked["score"], "start": "there"}})
+    assert "wanted is reset" in start.json["error"] + start.json["do"], start.json
 
 
 @pytest.mark.parametrize("path", ["films/trained/99.webp", "films/trained/-1.webp"])

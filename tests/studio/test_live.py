@@ -87,21 +87,31 @@ def test_pause_holds_and_stop_ends(client: Client) -> None:
 def test_a_client_that_vanishes_leaves_its_simulator_for_the_next(
     client: Client, server: Server
 ) -> None:
-    """Whatever was on its way then; a process is not started anew."""
+    """Whatever was on its way then; no process is started anew."""
     path = f"/api/runs/{client.run()}/perform"
     with client.socket(path) as socket:
         start(socket, (0, 3))
         told(socket, "ended")
-    before = {worker.process.pid for worker in server.studio.live.workers}
+    before = given_back(server)
     for _ in range(3):
         with client.socket(path) as socket:
             start(socket, (0, 20))
             told(socket, "step")
+            socket.close_socket()  # without a word, and with messages that nobody took
+        assert given_back(server) == before
         with client.socket(path) as socket:
             start(socket, (0, 3))
             assert told(socket, "ended", "error")["type"] == "ended"
-    after = {worker.process.pid for worker in server.studio.live.workers}
-    assert before <= after and len(after) <= len(before) + 1
+        assert given_back(server) == before
+
+
+def given_back(server: Server) -> set[int]:
+    """The processes of the stage, once none of them plays."""
+    live, deadline = server.studio.live, time.monotonic() + toy_studio.WAIT
+    while len(live._free) < len(live.workers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(live._free) == len(live.workers)
+    return {worker.process.pid for worker in live.workers}
 
 
 def test_pictures_are_dropped_for_who_takes_none_and_steps_are_not() -> None:
@@ -221,8 +231,9 @@ def test_workers_end_with_the_server_however_it_ends(
             workers = children(program.pid)
             assert workers
             program.send_signal(number)
-            program.communicate(timeout=20)
+            _, said = program.communicate(timeout=20)
             assert program.returncode == code
+            assert "Traceback" not in said and "ERROR" not in said, said
             assert gone(workers, 10)
     finally:
         program.kill()

@@ -30,6 +30,7 @@ from choreo.data.formats.source import Source, need
 from choreo.data.observations import NUMBERS
 from choreo.data.reading import RESERVED, renamed
 from choreo.errors import UsageError
+from choreo.schema import in_words
 
 SUFFIXES = (".hdf5", ".h5", ".hdf")
 ACTIONS = ("actions", "action")
@@ -85,7 +86,7 @@ class Hdf5Source(Source):
         if not self._places:
             raise UsageError(
                 f"{self._paths[0]} holds no group with {' or '.join(self._actions)}, only "
-                f"{self._shown()}. Tell the name of the actions with --map action=NAME."
+                f"{in_words(self._shown())}. Tell the name of the actions with --map action=NAME."
             )
         self.names = list(map(str, self._places))
 

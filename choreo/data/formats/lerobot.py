@@ -18,6 +18,7 @@ from choreo.data.formats.source import Source, need
 from choreo.data.observations import resized
 from choreo.data.reading import BadEpisode, nearest_action, reason_by_name
 from choreo.data.schema import Entry, a_table, check, number, text, whole
+from choreo.schema import in_words
 
 INFO = Path("meta") / "info.json"
 EPISODES = Path("meta") / "episodes"
@@ -136,7 +137,7 @@ class LeRobotSource(Source):
         if told is not None and told not in self._features:
             raise BadFile(
                 self.path / INFO,
-                f"it names no '{told}', only {sorted(self._features)}",
+                f"it names no '{told}', only {in_words(sorted(self._features))}",
                 "Correct --map",
             )
         return told or next((name for name in known if name in self._features), known[0])
@@ -146,7 +147,7 @@ class LeRobotSource(Source):
         if self._action not in self._features:
             raise BadFile(
                 self.path / INFO,
-                f"it names no feature 'action', only {sorted(self._features)}",
+                f"it names no feature 'action', only {in_words(sorted(self._features))}",
                 nearest_action(self._features),
             )
         declared = [n for n in self._features if n.startswith(SEEN)]
@@ -265,7 +266,7 @@ class LeRobotSource(Source):
         parts: dict[str, Any] = {part: row.get(f"videos/{name}/{part}") for part in FILM_PLACE}
         check(parts, FILM_PLACE, f"{row[TABLE]}: the film '{name}'", COPY)
         if self._info.get("video_path") is None:
-            raise BadFile(self.path / INFO, "it does not tell ['video_path']", COPY)
+            raise BadFile(self.path / INFO, "it does not tell video_path", COPY)
         start = float(parts.pop("from_timestamp"))
         file = self._file("video_path", video_key=name, **parts)
         half = 0.5 / float(self._info["fps"])

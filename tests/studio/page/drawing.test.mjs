@@ -58,10 +58,10 @@ test("ticks are round and within the limits", () => {
 
 test("a missing point breaks the line", () => {
   const same = (value) => value;
-  assert.equal(lineThrough([[0, 0], [1, 1], [null, 1], [2, 2]], same, same), "M0.0 0.0L1.0 1.0M2.0 2.0");
+  assert.equal(lineThrough([[0, 0], [1, 1], [null, 1], [2, 2]], same, same, [false, false]), "M0.0 0.0L1.0 1.0M2.0 2.0");
   const turn = [[0, 2], [1, 3], [2, -3]];
   assert.equal(lineThrough(turn, same, same, [false, true]), "M0.0 2.0L1.0 3.0M2.0 -3.0");
-  assert.equal(lineThrough(turn, same, same), "M0.0 2.0L1.0 3.0L2.0 -3.0");
+  assert.equal(lineThrough(turn, same, same, [true, false]), "M0.0 2.0L1.0 3.0L2.0 -3.0");
 });
 
 test("arrow keys go to the near point on that side, or stay", () => {

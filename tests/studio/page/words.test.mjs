@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { byHit, figures, radius, readAtlas, spoken } from "../../../choreo/studio/static/logic/atlas.mjs";
 import { number, percent, place, plural, progressText, share, tick } from "../../../choreo/studio/static/logic/format.mjs";
-import { bars, missedBy, ranked } from "../../../choreo/studio/static/logic/ranking.mjs";
-import { readRoute, settled, writeRoute } from "../../../choreo/studio/static/logic/route.mjs";
-import { leavesSentence, running, stretches, tally, thinned } from "../../../choreo/studio/static/logic/series.mjs";
+import { bars, missedBy, missedSentence, ranked } from "../../../choreo/studio/static/logic/ranking.mjs";
+import { conditionOf, offered, readRoute, settled, writeRoute } from "../../../choreo/studio/static/logic/route.mjs";
+import { leavesSentence, pieces, running, stretches, tally, thinned } from "../../../choreo/studio/static/logic/series.mjs";
 
 test("figures as they are read", () => {
   const cases = [[percent(0.8123), "81%"], [percent(0.0123), "1.2%"], [percent(null), "–"], [percent(0), "0%"],
@@ -61,9 +61,14 @@ test("a ranking is in order whatever came, and what has no score stands last", (
   assert.deepEqual(best.map((entry) => entry.skill), [0, 5, 1, 2]);
   assert.deepEqual(bars(best), [1, 1, 0, 0]);
   assert.deepEqual(bars([{ score: 2 }]), [1]);
-  assert.equal(missedBy([[0, 0], [3, 4]], [0, 0]), 5);
-  assert.ok(Math.abs(missedBy([[1, -3]], [1, 3], [false, true]) - (2 * Math.PI - 6)) < 1e-9);
-  assert.equal(missedBy([], [0, 0]), null);
+  const level = [false, false];
+  assert.deepEqual(missedBy([[0, 0], [3, -4]], [0, 0], level), [3, 4]);
+  assert.ok(Math.abs(missedBy([[1, -3]], [1, 3], [false, true])[1] - (2 * Math.PI - 6)) < 1e-9);
+  assert.equal(missedBy([], [0, 0], level), null);
+  const map = { axes: ["height", "torso_angle"], kind: "coordinates", round: [false, true] };
+  assert.equal(missedSentence([0.25, 1], map), "It ended off the goal by 0.25 in height and 1 rad in torso angle.");
+  assert.match(missedSentence([1, 2], { ...map, kind: "embedding", round: level }), /in the map's own unit/);
+  assert.equal(missedSentence(null, map), "");
 });
 
 test("an address leads to the same view, and a made-up one to the usual", () => {
@@ -75,7 +80,29 @@ test("an address leads to the same view, and a made-up one to the usual", () => 
   assert.equal(settled(readRoute("#run=gone&beside=two"), runs).run, "one");
   assert.equal(settled(readRoute("#run=two&beside=two"), runs).beside, null);
   assert.equal(settled(readRoute(""), []).run, null);
+  assert.equal(settled(readRoute(""), [{ id: "new", skills: 0 }, { id: "old", skills: 4 }]).run, "old");
+  assert.equal(settled(readRoute(""), [{ id: "new", skills: 0 }]).run, "new");
   assert.deepEqual([settled(readRoute(""), runs).view, settled(readRoute(""), [{ id: "one" }]).view], ["runs", "skills"]);
+});
+
+test("a condition is offered where it means something, and else the view says why", () => {
+  const [run, blind] = [{ simulates: true }, { simulates: false }];
+  for (const view of ["choices", "learning", "runs"]) assert.deepEqual(offered(view, run).conditions, []);
+  for (const view of ["skills", "dream", "choreograph"]) assert.equal(offered(view, run).conditions.length, 3);
+  for (const [view, each] of [["prompt", run], ["skills", blind]]) {
+    assert.deepEqual(offered(view, each).conditions, ["trained", "untrained"]);
+    assert.match(offered(view, each).why, /Random actions/);
+    assert.equal(conditionOf({ view, condition: "random" }, each), "trained");
+  }
+  assert.equal(conditionOf({ view: "dream", condition: "random" }, run), "random");
+  assert.equal(conditionOf({ view: "learning", condition: "random" }, run), "trained");
+});
+
+test("a thinned path keeps each skill's own part", () => {
+  const path = Array.from({ length: 101 }, (_, n) => [n, n]);
+  const skills = Array.from({ length: 400 }, (_, n) => (n < 100 ? 7 : 2));
+  const [first, second] = pieces(path, skills).map(({ points }) => [points[0][0], points[points.length - 1][0]]);
+  assert.deepEqual([first, second], [[0, 25], [25, 100]]);
 });
 
 test("stretches of skills cover every step once", () => {
@@ -85,9 +112,10 @@ test("stretches of skills cover every step once", () => {
 });
 
 test("a dream that leaves says when", () => {
-  assert.match(leavesSentence(12, 100), /step 12 of 100/);
-  assert.match(leavesSentence(null, 100), /stays with reality/);
-  assert.match(leavesSentence(0, 100), /first step/);
+  assert.match(leavesSentence(12, 100, 0.5), /step 12 of 100/);
+  assert.match(leavesSentence(null, 100, 0.3), /stays with reality/);
+  assert.match(leavesSentence(null, 100, 1.2), /no nearer than always guessing the mean/);
+  assert.match(leavesSentence(0, 100, 2), /first step/);
 });
 
 test("long curves are thinned with their ends kept", () => {

@@ -1,5 +1,7 @@
 // Skills in the order of how good imagination finds them.
 
+import { number, readable } from "./format.mjs";
+
 /** Best first; what has no score stands last. */
 export function ranked(ranking) {
   const worth = (entry) => (Number.isFinite(entry.score) ? entry.score : -Infinity);
@@ -14,13 +16,20 @@ export function bars(ranking) {
   return ranking.map(({ score }) => (!Number.isFinite(score) ? 0 : size ? (score - low) / size : 1));
 }
 
-/** Distance of where a path ended from a goal, or null; `round` are axes that hold an angle. */
-export function missedBy(path, goal, round = []) {
+/** How far from a goal a path ended along each axis, or null; `round` are axes that hold an angle. */
+export function missedBy(path, goal, round) {
   const last = path[path.length - 1];
   if (!last || !goal) return null;
-  const apart = (n) => {
+  return [0, 1].map((n) => {
     const size = last[n] - goal[n];
-    return round[n] ? Math.atan2(Math.sin(size), Math.cos(size)) : size;
-  };
-  return Math.hypot(apart(0), apart(1));
+    return Math.abs(round[n] ? Math.atan2(Math.sin(size), Math.cos(size)) : size);
+  });
+}
+
+/** The same in a sentence, with the axes' names; an angle is in radians. */
+export function missedSentence(missed, { axes, kind, round }) {
+  if (missed === null) return "";
+  const parts = missed.map((size, n) => `${number(size)}${round[n] ? " rad" : ""} in ${readable(axes[n])}`);
+  const unit = kind === "embedding" ? ", in the map's own unit" : "";
+  return `It ended off the goal by ${parts.join(" and ")}${unit}.`;
 }

@@ -9,6 +9,26 @@ export const CONDITION_WORDS = {
   random: "Random actions: what chance reaches.",
 };
 
+const WITHOUT_RANDOM = {
+  prompt: "Random actions follow no skill, so there is nothing to rank.",
+  skills: "Random actions are played in a simulator, which this run has not.",
+};
+
+/**
+ * Which conditions a view can show of a run, and why not all: {conditions, why}. Views that show
+ * none (what was logged, what a fine-tuned agent chose, the list of runs) have no conditions.
+ */
+export function offered(view, run) {
+  if (!["skills", "dream", "choreograph", "prompt"].includes(view)) return { conditions: [], why: "" };
+  const why = view === "prompt" || !run.simulates ? (WITHOUT_RANDOM[view] ?? "") : "";
+  return { conditions: why ? CONDITIONS.slice(0, 2) : CONDITIONS, why };
+}
+
+/** The condition that a view shows: the one of the address, or trained where that is not offered. */
+export function conditionOf(route, run) {
+  return offered(route.view, run).conditions.includes(route.condition) ? route.condition : "trained";
+}
+
 /** The route of a hash; what is unknown falls back to what is usual. */
 export function readRoute(hash) {
   const found = new URLSearchParams(hash.replace(/^#/, ""));
@@ -33,7 +53,8 @@ export function writeRoute(route) {
 /** The route with runs that exist, none beside itself; without a run, the list of all. */
 export function settled(route, runs) {
   const known = new Set(runs.map((run) => run.id));
-  const run = known.has(route.run) ? route.run : (runs[0]?.id ?? null);
+  const usual = runs.find((each) => each.skills > 0) ?? runs[0]; // one that has saved something
+  const run = known.has(route.run) ? route.run : (usual?.id ?? null);
   const beside = known.has(route.beside) && route.beside !== run ? route.beside : null;
   const view = route.run === null && runs.length > 1 ? "runs" : route.view;
   return { ...route, run, beside, view };

@@ -72,7 +72,7 @@ export function ticks(low, high, about = 5) {
 }
 
 /** The `d` of a line through points; a missing one breaks it, and so does going round an angle (`round`). */
-export function lineThrough(points, x, y, round = []) {
+export function lineThrough(points, x, y, round) {
   let pen = "M";
   let last = null;
   let drawn = "";

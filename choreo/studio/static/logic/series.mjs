@@ -11,6 +11,15 @@ export function stretches(skills) {
   return found;
 }
 
+/** The part of a path that each stretch of a skill took: [{skill, points}]; the path may be thinned. */
+export function pieces(points, skills) {
+  const scale = (points.length - 1) / Math.max(skills.length, 1);
+  return stretches(skills).map(({ skill, from, to }) => ({
+    skill,
+    points: points.slice(Math.floor(from * scale), Math.ceil(to * scale) + 1),
+  }));
+}
+
 /** Skills by how many steps they took: [[skill, steps], ..], most first. */
 export function tally(skills) {
   const found = new Map();
@@ -18,12 +27,15 @@ export function tally(skills) {
   return [...found].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
 }
 
-/** What the strip of errors says, in a sentence. */
-export function leavesSentence(leaves, steps) {
+/** What the strip of errors says, in a sentence; `off` is the mean error in variances of the data. */
+export function leavesSentence(leaves, steps, off) {
   if (Number.isFinite(leaves)) {
     return leaves === 0
       ? "The dream is no better than guessing that nothing changes, from the first step on."
       : `The dream leaves reality at step ${leaves} of ${steps}: there, guessing that nothing changes is better.`;
+  }
+  if (off >= 1) {
+    return `The dream is nearer than guessing that nothing changes over all ${steps} steps, and yet no nearer than always guessing the mean.`;
   }
   return `The dream stays with reality over all ${steps} steps: it is nearer than guessing that nothing changes.`;
 }

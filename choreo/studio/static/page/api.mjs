@@ -133,6 +133,9 @@ export function leaveSocket(socket) {
   else socket?.close();
 }
 
+/** The path of a piece of work under the condition that a view shows. */
+export const workPath = (ctx, rest) => runPath(ctx.run, `${rest}?condition=${ctx.condition}`);
+
 export const runPath = (run, rest) => `/api/runs/${encodeURIComponent(run.id)}/${rest}`;
 
 /** Listen to a run until `signal`; a lost connection is taken up again, ever more slowly. */

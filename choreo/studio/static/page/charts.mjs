@@ -3,15 +3,16 @@
 import { skillColour } from "../logic/colour.mjs";
 import { number } from "../logic/format.mjs";
 import { limits, lineThrough, plane } from "../logic/scale.mjs";
-import { stepped, stretches, thinned } from "../logic/series.mjs";
+import { pieces, stepped, stretches, thinned } from "../logic/series.mjs";
 import { axes, sheet } from "./axes.mjs";
 import { el, fitted, isDark, svg } from "./dom.mjs";
 
 /**
  * Paths in the plane of the map. `paths`: [{points, kind, skills?}], kind real, dream or faint;
- * `goal` is a cross. The box's `at(step)` puts a dot on every path at a step.
+ * `round` says which axes hold an angle, `goal` is a cross. The box's `at(step)` puts a dot on every
+ * path at a step.
  */
-export function pathPlot({ paths, names, label, goal = null, square = false, around = [] }, signal) {
+export function pathPlot({ paths, names, label, round, goal = null, square = false, around = [] }, signal) {
   let step = null;
   const all = [...paths.flatMap((path) => path.points), ...around, ...(goal ? [goal] : [])];
   const box = fitted((width) => {
@@ -19,7 +20,7 @@ export function pathPlot({ paths, names, label, goal = null, square = false, aro
     const { node, box: room } = sheet(width, height, { role: "img", "aria-label": label });
     const scales = plane(limits(all), room, square);
     node.append(axes(scales, room, names));
-    for (const path of paths) node.append(onePath(path, scales));
+    for (const path of paths) node.append(onePath(path, scales, round));
     if (goal) node.append(cross(scales.x(goal[0]), scales.y(goal[1])));
     if (step !== null) for (const path of paths) node.append(dot(path, scales, step));
     return node;
@@ -32,13 +33,13 @@ export function pathPlot({ paths, names, label, goal = null, square = false, aro
 }
 
 /** A path that grows while it is drawn; `follow(points)` gives it anew. */
-export function liveTrail({ names, around, label }, signal) {
+export function liveTrail({ names, around, label, round }, signal) {
   let points = [];
   const box = fitted((width) => {
     const { node, box: room } = sheet(width, Math.round(Math.min(width * 0.5, 280)), { role: "img", "aria-label": label });
     const scales = plane(limits([...around, ...points]), room);
     node.append(axes(scales, room, names));
-    node.append(onePath({ points, kind: "real" }, scales), dot({ points, kind: "real" }, scales, Infinity));
+    node.append(onePath({ points, kind: "real" }, scales, round), dot({ points, kind: "real" }, scales, Infinity));
     return node;
   }, { class: "drawing plot" }, signal);
   box.follow = (found) => {
@@ -48,12 +49,12 @@ export function liveTrail({ names, around, label }, signal) {
   return box;
 }
 
-function onePath(path, { x, y }) {
-  if (!path.skills) return svg("path", { class: `path ${path.kind}`, d: lineThrough(path.points, x, y) });
-  const parts = stretches(path.skills).map(({ skill, from, to }) => svg("path", {
+function onePath(path, { x, y }, round) {
+  if (!path.skills) return svg("path", { class: `path ${path.kind}`, d: lineThrough(path.points, x, y, round) });
+  const parts = pieces(path.points, path.skills).map(({ skill, points }) => svg("path", {
     class: "path own",
     stroke: skillColour(skill, isDark()),
-    d: lineThrough(path.points.slice(from, to + 1), x, y),
+    d: lineThrough(points, x, y, round),
   }, svg("title", {}, `Skill ${skill}`)));
   return svg("g", {}, parts);
 }
@@ -84,7 +85,7 @@ export function lineChart({ lines, names, label, mark = null, height = 170, zero
     const scales = plane(area, room);
     node.append(axes(scales, room, names, { many: 4 }));
     for (const { points: own, kind } of lines) {
-      node.append(svg("path", { class: `path ${kind}`, d: lineThrough(thinned(own), scales.x, scales.y) }));
+      node.append(svg("path", { class: `path ${kind}`, d: lineThrough(thinned(own), scales.x, scales.y, []) }));
       if (own.length === 1) node.append(lone(own[0], scales, kind));
     }
     if (mark) node.append(upright(scales.x(mark.at), room, "mark", mark.text));

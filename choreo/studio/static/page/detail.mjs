@@ -55,7 +55,7 @@ function pathOf(ctx, atlas, found) {
   const others = atlas.skills.filter((each) => each.skill !== found.skill && each.path.length);
   const paths = [...others.map((each) => ({ points: each.path, kind: "faint" })), { points: found.path, kind: "real" }];
   const words = `Path of skill ${found.skill} over ${atlas.axes.map(readable).join(" and ")}, other skills in grey`;
-  return pathPlot({ paths, names: atlas.axes, label: words }, ctx.signal);
+  return pathPlot({ paths, names: atlas.axes, label: words, round: atlas.round }, ctx.signal);
 }
 
 function table(found) {

@@ -59,13 +59,13 @@ export function numberInput(value, low, high, change, given = {}) {
 
 let names = 0;
 
-/** Radio buttons that look like one switch. */
+/** Radio buttons that look like one switch; an option [value, text, why] cannot be chosen. */
 export function choice(legend, options, value, change) {
   const name = `choice-${names++}`;
-  const parts = options.map(([option, text]) => {
-    const radio = el("input", { type: "radio", name, value: option, checked: option === value });
+  const parts = options.map(([option, text, why = null]) => {
+    const radio = el("input", { type: "radio", name, value: option, checked: option === value, disabled: Boolean(why) });
     radio.addEventListener("change", () => change(option));
-    return el("label", {}, radio, el("span", {}, text));
+    return el("label", { title: why }, radio, el("span", {}, text));
   });
   return el("fieldset", { class: "choice" }, el("legend", { class: "unseen" }, legend), parts);
 }

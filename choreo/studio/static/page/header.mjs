@@ -1,7 +1,7 @@
 // The header: which run, its facts, the views, the condition; the same everywhere.
 
 import { count, plural } from "../logic/format.mjs";
-import { CONDITION_WORDS, writeRoute } from "../logic/route.mjs";
+import { CONDITION_WORDS, conditionOf, offered, writeRoute } from "../logic/route.mjs";
 import { choice, el, select } from "./dom.mjs";
 
 const NAMES = {
@@ -15,7 +15,7 @@ export function header({ runs, run, beside, route, go, signal }) {
   return [
     el("div", { class: "row" }, brand, run && pickers(runs, run, beside, go)),
     run && el("div", { class: "row" }, facts(run, signal)),
-    run && el("div", { class: "row tabs" }, views(runs, run, route), conditions(route, go)),
+    run && el("div", { class: "row tabs" }, views(runs, run, route), conditions(run, route, go)),
   ];
 }
 
@@ -61,7 +61,11 @@ function views(runs, run, route) {
   }));
 }
 
-function conditions(route, go) {
-  const node = choice("Condition", CONDITIONS, route.condition, (condition) => go({ condition }));
-  return el("div", { class: "condition" }, node, el("small", {}, CONDITION_WORDS[route.condition]));
+function conditions(run, route, go) {
+  const { conditions: found, why } = offered(route.view, run);
+  if (found.length === 0) return null;
+  const shown = conditionOf(route, run);
+  const options = CONDITIONS.map(([name, text]) => [name, text, found.includes(name) ? null : why]);
+  const node = choice("Condition", options, shown, (condition) => go({ condition }));
+  return el("div", { class: "condition" }, node, el("small", {}, `${CONDITION_WORDS[shown]} ${why}`.trim()));
 }

@@ -1,6 +1,6 @@
 // The page: reads the address, draws header and views, one column per run.
 
-import { readRoute, settled, writeRoute } from "../logic/route.mjs";
+import { conditionOf, readRoute, settled, writeRoute } from "../logic/route.mjs";
 import { attempt, get, pause, watch } from "./api.mjs";
 import { loadRuns, renew } from "./data.mjs";
 import { el, put } from "./dom.mjs";
@@ -62,7 +62,7 @@ function nothing() {
 function column(run, named, signal) {
   const listeners = new Set();
   const follow = (listener) => listeners.add(listener);
-  const ctx = { run, signal, go, follow, condition: route.condition, skill: route.skill, runs };
+  const ctx = { run, signal, go, follow, condition: conditionOf(route, run), skill: route.skill, runs };
   const news = el("div", { class: "news", "aria-live": "polite" });
   const title = named && [el("h2", { class: "run-name" }, run.title), facts(run, signal)];
   const node = el("div", { class: "column" }, title, news);

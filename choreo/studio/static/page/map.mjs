@@ -25,7 +25,7 @@ export function skillMap({ atlas, selected = null, choose = null, pick = null, l
     node.append(axes(scales, room, atlas.axes, { ticked: measured }));
     if (pick) node.append(ground(node, room, scales, pick));
     const path = state.reached ?? drawn.find((found) => found.skill === state.selected)?.path ?? [];
-    node.append(svg("svg", { ...inner(room) }, trail(path, scales, atlas.round), trail(state.dreamt, scales, atlas.round, "dream")), points(box, drawn, atlas, uses, scales, state, choose));
+    node.append(svg("svg", { ...inner(room) }, trail(path, scales, atlas.round), trail(state.dreamt, scales, atlas.round, "dream")), points(box, drawn, atlas, uses, { ...scales, most: width < 480 ? 10 : 16 }, state, choose));
     if (state.goal) node.append(target(scales.x(state.goal[0]), scales.y(state.goal[1])));
     return node;
   }, { class: "drawing" }, signal);
@@ -47,7 +47,7 @@ export function skillMap({ atlas, selected = null, choose = null, pick = null, l
   return box;
 }
 
-function points(box, drawn, atlas, uses, { x, y }, state, choose) {
+function points(box, drawn, atlas, uses, { x, y, most }, state, choose) {
   const places = drawn.map((found) => found.at);
   const first = Math.max(0, drawn.findIndex((found) => found.skill === state.selected));
   // Large ones first, so that no small point lies hidden beneath.
@@ -55,7 +55,8 @@ function points(box, drawn, atlas, uses, { x, y }, state, choose) {
   return svg("g", {}, order.map((n) => {
     const found = drawn[n];
     const fill = found.idle ? IDLE : shareColour(found.hit);
-    const size = radius(found.use, uses);
+    const unknown = found.idle || found.hit === null;
+    const size = radius(found.use, uses, 5, most);
     const act = () => choose?.(found.skill);
     const key = (event) => walked(event, box, drawn, places, n, act);
     return svg("g", {
@@ -69,7 +70,7 @@ function points(box, drawn, atlas, uses, { x, y }, state, choose) {
       on: { click: act, keydown: key },
     }, svg("title", {}, spoken(found, atlas.axes, atlas.kind)),
     svg("circle", { r: Math.max(size, 12), class: "reach" }),
-    svg("circle", { r: size, fill: css(fill), class: "body" }),
+    svg("circle", { r: size, fill: css(fill), class: unknown ? "body unknown" : "body" }),
     size >= 9 && svg("text", { class: "number", fill: css(inkOn(fill)), "text-anchor": "middle", y: 4 }, String(found.skill)));
   }));
 }
@@ -120,15 +121,15 @@ export function mapLegend(conditions) {
     el("span", {}, `${percent(0)}`), svg("svg", { width: 120, height: 10, "aria-hidden": "true" }, cells),
     el("span", {}, `${percent(1)} hit rate`),
     el("span", {}, dots([4, 7, 10], null), "larger: used more"),
-    el("span", {}, dots([6], css(IDLE)), "grey: an idle code, or not measured"), conditions);
+    el("span", {}, dots([6], css(IDLE), "body unknown"), "grey, dashed: an idle code, or not measured"), conditions);
 }
 
-function dots(sizes, fill) {
+function dots(sizes, fill, kind = "body") {
   const wide = sizes.reduce((sum, size) => sum + 2 * size + 4, 0);
   let at = 0;
   const parts = sizes.map((size) => {
     at += size;
-    const node = svg("circle", { cx: at + 1, cy: 11, r: size, fill: fill ?? "none", class: "body" });
+    const node = svg("circle", { cx: at + 1, cy: 11, r: size, fill: fill ?? "none", class: kind });
     at += size + 4;
     return node;
   });

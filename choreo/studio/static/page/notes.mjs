@@ -56,8 +56,12 @@ export function section(title, meaning, ...children) {
     el("div", { class: "head" }, heading), meaning && el("p", { class: "meaning" }, meaning), children);
 }
 
-/** Said where the switch changes less than it seems to. */
-export function trainedOnly(ctx) {
-  if (ctx.condition === "trained") return [];
-  return [note(`You chose ${ctx.condition}. That changes map and films; what is dreamed, imagined, ranked and performed here is always of the trained agent.`)];
+const CONTROLS = {
+  untrained: "You look at a control: the networks before learning act here, and dream.",
+  random: "You look at a control: random actions are taken here. What is dreamed, the trained agent's model dreams, of random actions too.",
+};
+
+/** Said where what is shown is not of the trained agent. */
+export function control(ctx) {
+  return ctx.condition in CONTROLS ? [note(CONTROLS[ctx.condition])] : [];
 }

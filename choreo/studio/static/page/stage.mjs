@@ -47,12 +47,16 @@ function drawKeys(self) {
   const dark = isDark();
   put(self.keys, self.skills().map((skill, n) =>
     el("button", {
-      type: "button", class: "key-cap", disabled: !isLive(self.state),
+      type: "button", class: "key-cap", disabled: !steered(self),
       "aria-pressed": String(self.state.skill === skill), "aria-label": `Key ${(n + 1) % 10}: skill ${skill}`,
       css: { "--own": skillColour(skill, dark) }, "data-skill": skill, on: { click: () => switchTo(self, skill) },
     }, el("kbd", {}, String((n + 1) % 10)), el("span", {}, `${skill}`))),
-  button("Back to the score", () => switchTo(self, null), { class: "quiet", disabled: !isLive(self.state) }));
+  button("Back to the score", () => switchTo(self, null), { class: "quiet", disabled: !steered(self) }),
+  self.ctx.condition === "random" && note("Random actions follow no skill: there is nothing to switch.", "", "note quiet"));
 }
+
+/** Whether a switch of skill would change what is played. */
+const steered = (self) => isLive(self.state) && self.ctx.condition !== "random";
 
 function perform(self, wanted) {
   leaveSocket(self.socket);
@@ -65,7 +69,7 @@ function perform(self, wanted) {
   renew(self, { ...IDLE, phase: "connecting" });
   const socket = openSocket(runPath(self.ctx.run, "perform"));
   self.socket = socket;
-  const more = { speed: Number(self.speed), size: SIZE };
+  const more = { speed: Number(self.speed), size: SIZE, condition: self.ctx.condition };
   socket.addEventListener("open", () => send(self, say.start(wanted, more)));
   socket.addEventListener("message", ({ data }) => {
     if (socket !== self.socket) return; // of the performance before
@@ -164,7 +168,7 @@ function switchTo(self, skill) {
 
 function key(self, event) {
   const typing = event.target.matches?.("input, select, textarea");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || !isLive(self.state)) return;
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || !steered(self)) return;
   const skill = keyed(event.key, self.skills());
   if (skill === null) return;
   event.preventDefault();

@@ -15,16 +15,16 @@ export function thumb(ctx, atlas, found, area) {
     const alt = `Film of skill ${found.skill}, ${ctx.condition}`;
     return film(filmPath(ctx.run, ctx.condition, found.skill, "webp"), alt, ctx.signal);
   }
-  return el("div", { class: "film drawn" }, sketch(found, area));
+  return el("div", { class: "film drawn" }, sketch(found, area, atlas.round));
 }
 
-export function sketch(found, area) {
+export function sketch(found, area, round) {
   const room = { left: 6, top: 6, width: 84, height: 84 };
   const { x, y } = plane(area, room);
   const end = found.path[found.path.length - 1] ?? found.at;
   const drawable = Number.isFinite(end[0]) && Number.isFinite(end[1]);
   return svg("svg", { viewBox: "0 0 96 96", "aria-hidden": "true" },
-    svg("path", { class: "path real", d: lineThrough(found.path, x, y) }),
+    svg("path", { class: "path real", d: lineThrough(found.path, x, y, round) }),
     drawable && svg("circle", { class: "dot real", cx: x(end[0]), cy: y(end[1]), r: 4 }));
 }
 

@@ -4,19 +4,19 @@ import { byHit, bySkill } from "../../logic/atlas.mjs";
 import { number, percent, plural } from "../../logic/format.mjs";
 import { add, emptyScore, fromText, keySkills, setLoop, setSeed, totalSteps, toText } from "../../logic/score.mjs";
 import { running } from "../../logic/series.mjs";
-import { attempt, renewable, runPath, work } from "../api.mjs";
+import { attempt, renewable, work, workPath } from "../api.mjs";
 import { lineChart, liveTrail, pathPlot, rewardLine, skillStrip } from "../charts.mjs";
 import { loadSkills, scoreOf } from "../data.mjs";
 import { announce, button, el, field, numberInput, put } from "../dom.mjs";
 import { film } from "../film.mjs";
 import { drag, line, SKILL } from "../line.mjs";
-import { failed, note, section, showing, trainedOnly } from "../notes.mjs";
+import { control, failed, note, section, showing } from "../notes.mjs";
 import { stage } from "../stage.mjs";
 import { areaOf, sketch, thumb } from "../wall.mjs";
 
 export function choreographView(ctx) {
   const node = el("div", { class: "view" });
-  node.append(...trainedOnly(ctx));
+  node.append(...control(ctx));
   const load = (tell) => loadSkills(ctx.run, ctx.condition, ctx.signal, tell);
   const place = el("div", { class: "view" });
   node.append(place);
@@ -46,7 +46,7 @@ function studio(ctx, atlas) {
 
 function small(atlas, skill) {
   const found = bySkill(atlas, skill);
-  return found?.path.length ? sketch(found, areaOf(atlas)) : null;
+  return found?.path.length ? sketch(found, areaOf(atlas), atlas.round) : null;
 }
 
 function palette(ctx, atlas, editor) {
@@ -119,7 +119,7 @@ function exporting(ctx, book, format, place) {
     return;
   }
   const body = { score: book.score, format };
-  const make = (tell) => work(runPath(ctx.run, "film"), body, ctx.signal, tell);
+  const make = (tell) => work(workPath(ctx, "film"), body, ctx.signal, tell);
   showing(place, `Making the ${format}`, make, ({ url }) => {
     download(url, `score.${format}`);
     return el("a", { href: url, download: `score.${format}` }, `Save the ${format} again`);
@@ -136,20 +136,20 @@ function imagining(ctx, book) {
     }
     const signal = next();
     const body = { score: book.score };
-    showing(place, "Imagining", (tell) => work(runPath(ctx.run, "imagine"), body, signal, tell), (result) => imagined(ctx.run, result, signal));
+    showing(place, "Imagining", (tell) => work(workPath(ctx, "imagine"), body, signal, tell), (result) => imagined(ctx.run, result, signal));
   };
   return [el("div", { class: "bar" }, button("Imagine", imagine, { "data-do": "imagine" })), place];
 }
 
 function imagined(run, result, signal) {
-  const { skills = [], reward = null, film: url = null } = result;
+  const { skills, reward = null, film: url = null, round } = result;
   const [path, names] = [result.path ?? [], result.axes ?? ["x", "y"]];
-  const words = `Imagined path over ${plural(skills.length, "step")}`;
+  const words = skills ? `Imagined path over ${plural(skills.length, "step")}` : "Imagined path of random actions";
   const sums = reward && running(reward);
   return [
     url && run.renders && film(url, "Film of what was imagined", signal),
-    path.length ? pathPlot({ paths: [{ points: path, kind: "dream", skills }], names, label: words }, signal) : note("No path: what the agent dreams does not tell where the body is on the map."),
-    skillStrip(skills, `Skills over ${plural(skills.length, "step")}`, signal),
+    path.length ? pathPlot({ paths: [{ points: path, kind: "dream", skills }], names, round, label: words }, signal) : note("No path: what the agent dreams does not tell where the body is on the map."),
+    skills && skillStrip(skills, `Skills over ${plural(skills.length, "step")}`, signal),
     sums && el("p", { class: "meaning" }, `Imagined return: ${number(sums[sums.length - 1])}.`),
     sums && lineChart({ lines: [rewardLine(reward)], names: ["step", "imagined reward"], label: "Imagined reward per step", zero: true }, signal),
   ];
@@ -157,7 +157,7 @@ function imagined(run, result, signal) {
 
 function performer(ctx, atlas, book, editor, best) {
   const around = atlas.skills.flatMap((found) => found.path);
-  const trail = liveTrail({ names: atlas.axes, around, label: "Path of the performance so far" }, ctx.signal);
+  const trail = liveTrail({ names: atlas.axes, round: atlas.round, around, label: "Path of the performance so far" }, ctx.signal);
   const told = (state) => {
     editor.at(state.step);
     trail.follow(state.path);

@@ -3,12 +3,12 @@
 import { byHit, bySkill } from "../../logic/atlas.mjs";
 import { number } from "../../logic/format.mjs";
 import { leavesSentence, mean, stepped } from "../../logic/series.mjs";
-import { renewable, runPath, work } from "../api.mjs";
+import { renewable, work, workPath } from "../api.mjs";
 import { key, lineChart, pathPlot } from "../charts.mjs";
 import { loadSkills } from "../data.mjs";
 import { button, el, field, numberInput, select } from "../dom.mjs";
 import { film, together } from "../film.mjs";
-import { note, section, showing, trainedOnly } from "../notes.mjs";
+import { control, note, section, showing } from "../notes.mjs";
 
 const STEPS = 100;
 
@@ -19,8 +19,8 @@ export function dreamView(ctx) {
       "Imagine a score in Choreograph, or install the environment that the run was made in."));
     return node;
   }
-  node.append(...trainedOnly(ctx));
-  const load = (tell) => loadSkills(ctx.run, "trained", ctx.signal, tell);
+  node.append(...control(ctx));
+  const load = (tell) => loadSkills(ctx.run, ctx.condition, ctx.signal, tell);
   const place = el("div", { class: "view" });
   node.append(place);
   showing(place, "Looking at the skills", load, (atlas) => bench(ctx, atlas));
@@ -35,7 +35,7 @@ function bench(ctx, atlas) {
   const run = () => {
     const signal = next();
     ctx.go({ skill: asked.skill });
-    const path = runPath(ctx.run, "compare");
+    const path = workPath(ctx, "compare");
     showing(shown, `Playing and dreaming skill ${asked.skill}`,
       (tell) => work(path, { ...asked }, signal, tell), (result) => compared({ ...ctx, signal }, atlas, asked, result));
   };
@@ -59,11 +59,12 @@ function compared(ctx, atlas, asked, result) {
   const names = result.axes ?? atlas.axes;
   const leaves = result.leaves ?? null;
   const steps = Math.max((result.error?.length ?? 0) - 1, 1);
+  const told = leavesSentence(leaves, steps, mean(result.error ?? []));
   const paths = pathPlot({
-    names, label: `Real and dreamed path of skill ${asked.skill}. ${leavesSentence(leaves, steps)}`,
+    names, round: result.round, label: `Real and dreamed path of skill ${asked.skill}. ${told}`,
     paths: [{ points: real.path ?? [], kind: "real" }, { points: dream.path ?? [], kind: "dream" }],
   }, ctx.signal);
-  const strip = errors(ctx, result, leaves, steps);
+  const strip = errors(ctx, result, leaves, told);
   const follow = el("input", { type: "range", min: 0, max: steps, value: 0, "aria-label": "Step" });
   const now = el("output", {}, "step 0");
   const move = (step) => {
@@ -77,7 +78,7 @@ function compared(ctx, atlas, asked, result) {
   const drawn = hasPath(real, dream) ? [paths, key([["real", "real"], ["dream", "dream"]])] : note("No paths: this agent names no coordinates.");
   return [
     el("div", { class: "two wide" }, pictures, section("Path and ghost", pathMeaning(result), drawn)),
-    section("Where does the dream leave reality?", `${leavesSentence(leaves, steps)} Move the slider: films, path and strip show the same step.`,
+    section("Where does the dream leave reality?", `${told} Move the slider: films, path and strip show the same step.`,
       strip, el("div", { class: "bar" }, follow, now),
       key([["real", "error of the dream"], ["lazy", "error of a lazy guess: nothing changes"]]), summary(result)),
   ];
@@ -104,12 +105,12 @@ function unfilmed(name, run) {
   return name === "Dream" ? "No film of the dream: decoded states are drawn as the ghost below." : "No film was made.";
 }
 
-function errors(ctx, { error = [], lazy = [] }, leaves, steps) {
+function errors(ctx, { error = [], lazy = [] }, leaves, told) {
   if (!error.length) return note("No errors were measured.");
   const mark = leaves === null ? null : { at: leaves, text: `leaves at ${leaves}` };
   return lineChart({
     lines: [{ points: stepped(lazy), kind: "lazy" }, { points: stepped(error), kind: "real" }],
-    names: ["step", "error"], label: leavesSentence(leaves, steps), mark, zero: true,
+    names: ["step", "error"], label: told, mark, zero: true,
   }, ctx.signal);
 }
 

@@ -7,6 +7,7 @@ import { el, put } from "../dom.mjs";
 import { note, section, showing } from "../notes.mjs";
 
 const ABOUT = {
+  "imagined/hit_rate": "How often imagined skills are at their own code; measured here, for every checkpoint that the run saves.",
   "train/codebook/perplexity": "How many codes stand for something of their own.",
   "train/skills/reward_code": "How near skills come to their codes in imagination; 0 would be all the way.",
   "train/skills/reward_entropy": "How far apart the states are that skills visit in imagination.",
@@ -37,7 +38,8 @@ function drawn(signal, found) {
   const warnings = (found.warnings ?? []).map((text) => el("li", {}, text));
   return [
     section("Health", `${state} Each curve is a figure of the learning over ${readable(found.x ?? "frames")}.`,
-      warnings.length ? el("ul", { class: "warnings", "aria-label": "Warnings" }, warnings) : note("No warnings.", "", "note quiet")),
+      warnings.length ? el("ul", { class: "warnings", "aria-label": "Warnings" }, warnings) : note("No warnings.", "", "note quiet"),
+      found.measuring && note("The hit rate in imagination is being measured; its curve shows up by itself.", "", "note quiet")),
     series.length
       ? el("div", { class: "charts" }, series.map(([name, each]) => chart(signal, name, each, found.x)))
       : (found.running

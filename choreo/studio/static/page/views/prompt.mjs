@@ -2,15 +2,15 @@
 
 import { bySkill } from "../../logic/atlas.mjs";
 import { number, place, readable } from "../../logic/format.mjs";
-import { bars, missedBy, ranked } from "../../logic/ranking.mjs";
+import { bars, missedBy, missedSentence, ranked } from "../../logic/ranking.mjs";
 import { isPoint } from "../../logic/scale.mjs";
 import { add, emptyScore } from "../../logic/score.mjs";
-import { get, post, finish, renewable, runPath } from "../api.mjs";
+import { get, post, finish, renewable, runPath, workPath } from "../api.mjs";
 import { loadSkills, scoreOf } from "../data.mjs";
 import { announce, button, choice, el, field, put, select } from "../dom.mjs";
 import { film } from "../film.mjs";
 import { mapLegend, skillMap } from "../map.mjs";
-import { note, section, showing, trainedOnly } from "../notes.mjs";
+import { control, note, section, showing } from "../notes.mjs";
 import { stage } from "../stage.mjs";
 
 const KINDS = [["point", "A place"], ["frame", "A recorded frame"], ["picture", "A picture"], ["reward", "A reward"]];
@@ -19,8 +19,8 @@ const MOST = 12; // ranked skills that are listed
 
 export function promptView(ctx) {
   const node = el("div", { class: "view" });
-  node.append(...trainedOnly(ctx));
-  const load = (tell) => loadSkills(ctx.run, "trained", ctx.signal, tell);
+  node.append(...control(ctx));
+  const load = (tell) => loadSkills(ctx.run, ctx.condition, ctx.signal, tell);
   const place = el("div", { class: "view" });
   node.append(place);
   showing(place, "Looking at the skills", load, (atlas) => desk(ctx, atlas));
@@ -48,7 +48,7 @@ function ask(self, body, words, goal = null) {
   self.goal = goal;
   self.map?.dream([]);
   const signal = self.next();
-  const send = async (tell) => finish(await post(runPath(ctx.run, "prompt"), body, signal), signal, tell);
+  const send = async (tell) => finish(await post(workPath(ctx, "prompt"), body, signal), signal, tell);
   showing(self.answer, `Ranking the skills for ${words}`, send, (result) => answer(self, result, signal));
 }
 
@@ -175,6 +175,6 @@ function outcome(self, ctx, best) {
 
 function words(self, state, skill) {
   const missed = missedBy(state.path, self.goal, self.atlas.round);
-  const end = missed === null ? "" : ` It ended ${number(missed)} from the goal.`;
-  return `Skill ${skill} played ${state.step} steps with a return of ${number(state.total)}.${end}`;
+  const played = `Skill ${skill} played ${state.step} steps with a return of ${number(state.total)}.`;
+  return `${played} ${missedSentence(missed, self.atlas)}`.trim();
 }
