@@ -118,6 +118,7 @@ class Pool:
         self.most, self.idle = most, idle
         self.workers: set[Worker] = set()
         self._free: list[Worker] = []
+        self._ending: list[Worker] = []  # killed, and not gone yet on a busy machine
         self._slots = asyncio.Semaphore(most)
         self._reaper: asyncio.Task[None] | None = None
 
@@ -167,11 +168,13 @@ class Pool:
     def _drop(self, worker: Worker) -> None:
         worker.kill()
         self.workers.discard(worker)
+        self._ending = [one for one in (*self._ending, worker) if one.alive]
 
     async def _reap(self) -> None:
         """End workers that had nothing to do for a while."""
         while True:
             await asyncio.sleep(min(self.idle / 4, 10.0))
+            self._ending = [one for one in self._ending if one.alive]
             for worker in list(self._free):
                 if time.monotonic() - worker.idle_since > self.idle:
                     self._free.remove(worker)

@@ -86,7 +86,7 @@ def test_it_plays_as_its_agent_does(
     assert main(["evaluate", str(exported), "--policy", "task"]) == 2
     assert "holds the policy 'skill'" in capsys.readouterr().err
     assert main(["evaluate", str(exported), "--sample"]) == 2
-    assert main(["skills", str(exported)]) == 1
+    assert main(["skills", str(exported)]) == 2
     assert "is an exported policy" in capsys.readouterr().err
 
 
