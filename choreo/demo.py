@@ -209,7 +209,7 @@ def _finetuning(config: DemoConfig, from_scratch: bool) -> FinetuneConfig:
         _training(config, run, config.episode_steps),
         random_frames=config.finetune_frames // 8,
         evaluate_every=config.finetune_frames // 10,
-        evaluate_episodes=config.episodes // 2,
+        evaluate_episodes=max(1, config.episodes // 2),
     )
     return replace(
         run,

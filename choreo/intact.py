@@ -27,9 +27,11 @@ def examine_run(folder: Path) -> list[Finding]:
     Reads all of it and changes nothing.
 
     Raises:
-        UsageError: the folder is none of them, or another process works on it.
+        UsageError: the folder is not there or none of them, or another process works on it.
     """
     folder = local(folder)
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}; give a run, pack, export or imported set")
     if pack.is_pack(folder):
         return list(_pack(folder))
     if (folder / checkpoint.STATE).exists():

@@ -58,6 +58,11 @@ def in_words(names: Iterable[object], last: str = "and") -> str:
     return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 frame", "1,000 frames"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def problem(value: Any, schema: Any, name: str = "") -> str | None:
     """What is wrong with a value, in a few words; None where nothing is.
 

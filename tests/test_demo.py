@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from choreo.cli.demo import demo
-from choreo.demo import DemoConfig, _all_minutes, corner
+from choreo.demo import DemoConfig, _all_minutes, _finetuning, corner
 from choreo.record.progress import Stopwatch
 
 LITTLE = (
@@ -33,6 +33,10 @@ def test_a_demonstration_ends_with_a_page(
         assert 0 <= goal["skill"] < 4 and all(0 <= goal[k] <= 55 for k in ("chosen", "chance"))
     assert set(result["task"]) == {"fine-tuned skills", "from scratch", "random actions"}
     assert json.loads((tmp_path / "demo.json").read_text())["task"] == result["task"]
+
+
+def test_a_single_episode_is_evaluated_during_training_too() -> None:
+    assert _finetuning(DemoConfig(episodes=1), False).training.evaluate_episodes == 1
 
 
 @pytest.mark.parametrize(

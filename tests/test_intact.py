@@ -120,3 +120,5 @@ def test_a_folder_that_is_no_run_is_refused(
 ) -> None:
     assert main(["doctor", str(tmp_path)]) == 2
     assert "is no run, checkpoint, pack, export or imported set" in capsys.readouterr().err
+    assert main(["doctor", str(tmp_path / "absent")]) == 2
+    assert "no such folder: " in capsys.readouterr().err

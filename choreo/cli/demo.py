@@ -27,7 +27,8 @@ def demo(arguments: list[str]) -> None:
         print(json.dumps(result.to_json()))
         return
     console = Console(file=sys.stdout)
-    console.print(_skill_table(result), _goal_table(result), _task_table(result))
+    goals = [_goal_table(result)] if result.goals else []
+    console.print(_skill_table(result), *goals, _task_table(result))
     minutes = ", ".join(f"{name} {value:.1f}" for name, value in result.minutes.items())
     print(f"minutes: {minutes}\nreport: {result.page.absolute()}")
 

@@ -209,7 +209,12 @@ COLOURS: dict[Tone, str] = {"good": "green", "neutral": "yellow", "bad": "red"}
 def printed_table(source: PageTable, title: str | None = None) -> Table:
     """A table of a page for the terminal."""
     look = box.SIMPLE_HEAD if source.sortable else box.HEAVY_HEAD  # many columns: fewer lines
-    table = Table(*source.columns, title=title, caption=source.note, box=look, pad_edge=False)
+    table = Table(title=title, caption=source.note, box=look, pad_edge=False)
+    table.collapse_padding = source.sortable
+    for number, name in enumerate(source.columns):
+        column = [name, *(row[number] for row in (*source.rows, *source.totals))]
+        word = max(len(word) for cell in column for word in cell.split())
+        table.add_column(name, width=word if source.sortable else None)
     for number, row in enumerate(source.rows):
         cells: list[str | Text] = list(row)
         if source.tones and source.strong is not None:

@@ -11,6 +11,7 @@ from choreo.envs.make import make
 from choreo.envs.rendering.look import look
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import EnvironmentFailed, EnvironmentMismatch, NotFinite, RendererUnavailable
+from choreo.schema import counted
 
 _SEEDS = (2**31 - 1, 1_999_999_973)  # as large as those of training can be
 _REPEATED_STEPS = 50
@@ -76,13 +77,13 @@ def _describe(spec: EnvSpec) -> list[str]:
     )
     sentences = [
         f"Observations: {shown}{_describe_cameras(spec)}.",
-        f"Actions: {spec.action_size} continuous values; [-1, 1] is scaled to {bounds}.",
-        f"Each action is held for {spec.action_repeat} frame(s).",
+        f"Actions: {counted(spec.action_size, 'continuous value')}; [-1, 1] is scaled to {bounds}.",
+        f"Each action is held for {counted(spec.action_repeat, 'frame')}.",
     ]
     if spec.episode_steps is None:
         sentences.append("It has no time limit that is known; --time-limit sets one.")
     else:
-        sentences.append(f"An episode is cut after {spec.episode_steps} agent steps.")
+        sentences.append(f"An episode is cut after {counted(spec.episode_steps, 'agent step')}.")
     if spec.step_seconds is not None:
         sentences.append(f"An agent step is {spec.step_seconds:g} simulated seconds.")
     if spec.coordinates:

@@ -216,7 +216,8 @@ def _find_factory(id: str, module_name: str, factory_name: str) -> Callable[[], 
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # what the module itself imports
-        raise _unknown(id, f" (no module '{error.name}')") from error
+        where = f"no module '{error.name}', neither installed nor in {Path.cwd()}"
+        raise _unknown(id, f" ({where})", cutoff=0.7) from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise UsageError(f"{id}: the module '{module_name}' has no function '{factory_name}'")
@@ -290,8 +291,8 @@ def _check_same_view(
     )
 
 
-def _unknown(id: str, detail: str = "") -> UsageError:
+def _unknown(id: str, detail: str = "", cutoff: float = 0.4) -> UsageError:
     known = [name for names in list_environments().values() for name in names]
-    near = difflib.get_close_matches(id, known, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(id, known, n=3, cutoff=cutoff)
     hint = f"did you mean {', '.join(near)}?" if near else "`choreo env list` shows all."
     return UsageError(f"unknown environment '{id}'{detail}; {hint}")

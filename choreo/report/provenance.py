@@ -110,7 +110,7 @@ class Provenance:
             "Version": self.version,
         }
         rows = [(name, str(value)) for name, value in entries.items() if value is not None]
-        return Table(("of what", ""), rows)
+        return Table(("of what", ""), rows, words=(1,))
 
     def lead(self, skills: int, environment: str | None) -> str:
         """How the agent came to its skills, in a sentence or two."""

@@ -111,7 +111,9 @@ class Studio:
 
     async def _measure_all(self, run: Run) -> None:
         self._under_way[run.id] += 1
-        with suppress(ChoreoError):  # the curve lacks a point; the next checkpoint is another try
-            await self._answer(self.measuring, self.library.asked("growth", run, {}))
-        self._under_way[run.id] -= 1
-        self._renewals[run.id] += 1
+        try:
+            with suppress(ChoreoError):  # the curve lacks a point; the next checkpoint tries again
+                await self._answer(self.measuring, self.library.asked("growth", run, {}))
+        finally:
+            self._under_way[run.id] -= 1
+            self._renewals[run.id] += 1

@@ -8,6 +8,7 @@ import torch
 
 from choreo.config import RunConfig
 from choreo.envs.spaces import EnvSpec
+from choreo.schema import counted
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,13 @@ def tell_beginning(spec: EnvSpec, left_out: Sequence[str]) -> None:
     if left_out:
         names = ", ".join(left_out)
         log.info("it does not see %s of %s: --obs and --keys choose", names, spec.id)
-    repeat, steps = spec.action_repeat, spec.episode_steps
-    log.info("it acts by %d numbers, each held for %d frames", spec.action_size, repeat)
+    numbers, frames = counted(spec.action_size, "number"), counted(spec.action_repeat, "frame")
+    log.info("it acts by %s, each held for %s", numbers, frames)
+    steps = spec.episode_steps
     if steps is None:
         log.info("%s has no time limit: `choreo evaluate` will want --time-limit", spec.id)
     else:
-        log.info("an episode has at most %d steps", steps)
+        log.info("an episode has at most %s", counted(steps, "step"))
 
 
 class Outlook:

@@ -122,7 +122,10 @@ class Trainer(abc.ABC):
         """
         try:
             self._resume()
-            log.info("%s updates are planned", f"{self.planned_updates:,}")
+            if self.count < self.total:
+                log.info("%s updates are planned", f"{self.planned_updates:,}")
+            else:
+                log.info("nothing is left to do: it has %s %s", f"{self.count:,}", self.counted)
             self.begin()
             stop = StopRequest()
             with stop.noted():

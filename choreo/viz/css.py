@@ -104,6 +104,9 @@ footer { font-size: 0.85rem; color: var(--faint); margin: 22px 4px 0; }
   main { padding: 24px 12px 36px; }
   section { padding: 18px 16px; }
   h1 { font-size: 1.55rem; }
+  th, td { padding: 7px 6px; }
+  thead th { white-space: normal; }
+  th:first-child { min-width: 6.5rem; overflow-wrap: anywhere; }
 }
 @media print {
   body { background: #fff; }

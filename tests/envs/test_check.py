@@ -39,6 +39,7 @@ def test_a_fitting_environment_is_described_in_words() -> None:
     assert result.ok and result.spec is not None
     assert "'observation' float32[3]" in text and "[-2, 2]" in text and "200 agent steps" in text
     assert "bit for bit" in text and "time limit" in text
+    assert "Actions: 1 continuous value;" in text and "held for 1 frame." in text
     assert len(result.returns) == 3 and max(result.returns) < 0
     assert result.frames_per_second is not None and result.frames_per_second > 0
 

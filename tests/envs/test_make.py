@@ -117,13 +117,19 @@ def test_a_factorys_own_view_may_be_named_again(factories: str) -> None:
         ("walker_rn", "walker_run"),
         ("dmc:walker-fly", "dmc:walker-walk"),
         ("jaco_reach_topleft", "jaco_reach_top_left"),
-        ("no_such_module_here:make", "no module 'no_such_module_here'"),
         ("mw_raech", "mw_reach"),
     ],
 )
 def test_an_unknown_id_names_the_nearest(id: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         make(id)
+
+
+def test_a_factory_without_its_module_is_told_where_it_was_looked_for() -> None:
+    with pytest.raises(UsageError, match="no module 'no_such_module_here'") as refused:
+        make("no_such_module_here:make")
+    said = str(refused.value)
+    assert f"neither installed nor in {Path.cwd()}" in said and "did you mean" not in said
 
 
 PICTURED = (

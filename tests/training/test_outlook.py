@@ -56,6 +56,7 @@ def test_the_first_lines_say_what_the_agent_sees_and_does(
         "the agent sees ",
         "float32[",
         "it acts by ",
+        "each held for 1 frame\n",
         "at most 20 steps",
         "0 updates are",
     ):
@@ -64,6 +65,10 @@ def test_the_first_lines_say_what_the_agent_sees_and_does(
     assert main(["pretrain", *SMALL, *where, "--frames", "70"]) == 0
     said = capsys.readouterr()
     assert "3 updates are planned" in said.err and "done: " in said.out
+    for frames in (70, 50):
+        assert main(["pretrain", *SMALL, *where, "--frames", str(frames)]) == 0
+        said = capsys.readouterr().err
+        assert "nothing is left to do: it has 70 frames" in said and "planned" not in said
 
 
 def test_observations_that_are_left_out_are_named(caplog: pytest.LogCaptureFixture) -> None:

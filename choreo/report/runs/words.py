@@ -2,6 +2,7 @@
 
 from choreo.evaluation.runs import Run
 from choreo.evaluation.scores import Interval
+from choreo.schema import counted
 
 NOTHING = "-"
 
@@ -53,7 +54,7 @@ def listed(names: list[str], most: int = 6) -> str:
 
 def count(number: int, noun: str = "run") -> str:
     """A number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return counted(number, noun)
 
 
 def seeds(runs: list[Run]) -> str:
