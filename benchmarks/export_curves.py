@@ -51,6 +51,7 @@ def describe(run: Path) -> list[str]:
         f"--env {config['env']} --frames {config['frames']} --seed {config['seed']}",
         f"action repeat {config['training']['action_repeat']}, "
         f"time limit {config['training']['time_limit']} steps, {config['skills']['codes']} codes",
+        *tuning(config),
         ", ".join(f"{name} {version}" for name, version in versions.items()),
         f"{platform.machine()}, device {config['device']}, {config['threads']} thread(s), "
         f"{elapsed(run):.0f} minutes from start to end, pauses and other jobs included",
@@ -61,7 +62,17 @@ def start_of(config: dict) -> str:
     """What a fine-tuning started from."""
     if config["command"] != "finetune":
         return ""
-    return " --from PRETRAINED" + (" --from-scratch" if config["from_scratch"] else "")
+    start = config.get("start") or ("scratch" if config["from_scratch"] else "skills")
+    frozen = " --freeze-skills" if config.get("freeze_skills") else ""
+    return f" --from PRETRAINED --start {start}{frozen}"
+
+
+def tuning(config: dict) -> list[str]:
+    """How a fine-tuning learns, as presets may come to do otherwise."""
+    if config["command"] != "finetune":
+        return []
+    settings = config.get("adaptation", {}) | {"behavior_lr": config["optimizer"]["behavior_lr"]}
+    return [", ".join(f"{name} {value}" for name, value in settings.items())]
 
 
 def elapsed(run: Path) -> float:
