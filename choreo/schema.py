@@ -157,9 +157,13 @@ def parse(text: bytes | str) -> Any:
     """What JSON in UTF-8 says.
 
     Raises:
-        ValueError: it is no JSON, or nested deeper than anything that is meant.
+        ValueError: it is no JSON, or nested deeper or longer in a number than anything is meant.
     """
     try:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except ValueError as error:
+        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+            raise
+        raise ValueError("a number in it has too many digits") from error

@@ -189,11 +189,17 @@ def test_a_prompt_by_click(browser: Any, studio: str) -> None:
         written = page.locator(".ranking .number").all_text_contents()
         scores = [float(text.replace("\N{MINUS SIGN}", "-")) for text in written]
         assert scores == sorted(scores, reverse=True)
+        aimed = [each.input_value() for each in page.locator(".form input").all()]
+        assert all(len(text) <= 6 for text in aimed), aimed
+        page.get_by_role("radio", name="A reward").check()
+        page.wait_for_selector("#ranking >> text=Ranked for x")
+        page.get_by_role("radio", name="A place").check()
         page.click("[data-do=best]")
         page.wait_for_selector("#came >> text=off the goal")
         page.get_by_role("radio", name="A recorded frame").check()
         page.click("[data-frame='300']")
         page.wait_for_selector("#ranking >> text=Perform the best")
+        assert "Ranked for frame 300" in page.text_content("#ranking")
         page.get_by_role("radio", name="A reward").check()
         page.wait_for_selector("text=Head high, upright.")
         page.click("[data-do=reward]")

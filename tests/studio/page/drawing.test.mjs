@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contrast, inkOn, luminance, shareColour } from "../../../choreo/studio/static/logic/colour.mjs";
-import { coreLimits, limits, linear, lineThrough, neighbour, plane, ticks } from "../../../choreo/studio/static/logic/scale.mjs";
+import { coreLimits, limits, linear, lineThrough, neighbour, plane, settledAt, ticks } from "../../../choreo/studio/static/logic/scale.mjs";
 
 const shares = Array.from({ length: 101 }, (_, n) => n / 100);
 
@@ -77,4 +77,10 @@ test("Page Up and Page Down reach every point, in order of number", () => {
   const walk = (key, from) => points.reduce((at) => neighbour(points, at, key), from);
   assert.deepEqual([walk("PageDown", 0), walk("PageUp", 39)], [39, 0]);
   assert.deepEqual([neighbour(points, 4, "PageDown"), neighbour(points, 4, "Home"), neighbour(points, 4, "End")], [5, 0, 39]);
+});
+
+test("a place on the map is told in digits that count", () => {
+  const area = { x0: -0.1, x1: 0.3, y0: -4000, y1: 4000 };
+  assert.deepEqual(settledAt([-0.0001934, 1234.567], area), [0, 1235]);
+  assert.deepEqual(settledAt([0.07891, -3.4], area), [0.079, -3]);
 });

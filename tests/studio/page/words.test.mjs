@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { byHit, figures, radius, readAtlas, spoken } from "../../../choreo/studio/static/logic/atlas.mjs";
-import { number, percent, place, plural, progressText, share, tick } from "../../../choreo/studio/static/logic/format.mjs";
+import { number, percent, place, plural, progressText, readable, share, tick } from "../../../choreo/studio/static/logic/format.mjs";
 import { bars, missedBy, missedSentence, ranked } from "../../../choreo/studio/static/logic/ranking.mjs";
 import { conditionOf, offered, readRoute, settled, writeRoute } from "../../../choreo/studio/static/logic/route.mjs";
 import { leavesSentence, pieces, running, stretches, tally, thinned } from "../../../choreo/studio/static/logic/series.mjs";
@@ -10,7 +10,8 @@ test("figures as they are read", () => {
   const cases = [[percent(0.8123), "81%"], [percent(0.0123), "1.2%"], [percent(null), "–"], [percent(0), "0%"],
     [percent(1), "100%"], [number(-1234.6), "−1,235"], [number(0.012345), "0.0123"], [number(2e-5), "2.0e−5"],
     [number(undefined), "–"], [tick(20_000), "20k"], [tick(1.5e6), "1.5M"], [plural(1, "step"), "1 step"],
-    [plural(2, "step"), "2 steps"], [place([1, -2], ["x", "head_height"]), "x 1, head height −2"]];
+    [plural(2, "step"), "2 steps"], [place([1, -2], ["x", "head_height"]), "x 1, head height −2"],
+    [readable("walker_stand"), "walker stand"], [readable("dmc:point_mass-easy"), "dmc:point_mass-easy"]];
   for (const [found, wanted] of cases) assert.equal(found, wanted);
 });
 
@@ -78,6 +79,8 @@ test("an address leads to the same view, and a made-up one to the usual", () => 
     { run: null, beside: null, view: "skills", condition: "trained", skill: null });
   const runs = [{ id: "one" }, { id: "two" }];
   assert.equal(settled(readRoute("#run=gone&beside=two"), runs).run, "one");
+  assert.equal(settled(readRoute("#run=gone&view=dream"), runs).view, "runs");
+  assert.equal(settled(readRoute("#run=two&view=dream"), runs).view, "dream");
   assert.equal(settled(readRoute("#run=two&beside=two"), runs).beside, null);
   assert.equal(settled(readRoute(""), []).run, null);
   assert.equal(settled(readRoute(""), [{ id: "new", skills: 0 }, { id: "old", skills: 4 }]).run, "old");

@@ -50,7 +50,7 @@ export function place(point, axes) {
   return `${readable(axes[0])} ${number(point[0])}, ${readable(axes[1])} ${number(point[1])}`;
 }
 
-/** A name of the code as words. */
+/** A name of the code as words; an environment's id with its suite is typed as it stands. */
 export function readable(name) {
-  return String(name).replaceAll("_", " ");
+  return String(name).includes(":") ? String(name) : String(name).replaceAll("_", " ");
 }

@@ -50,13 +50,13 @@ export function writeRoute(route) {
   return `#${words}`;
 }
 
-/** The route with runs that exist, none beside itself; without a run, the list of all. */
+/** The route with runs that exist, none beside itself; without a run that exists, the list of all. */
 export function settled(route, runs) {
   const known = new Set(runs.map((run) => run.id));
   const usual = runs.find((each) => each.skills > 0) ?? runs[0]; // one that has saved something
   const run = known.has(route.run) ? route.run : (usual?.id ?? null);
   const beside = known.has(route.beside) && route.beside !== run ? route.beside : null;
-  const view = route.run === null && runs.length > 1 ? "runs" : route.view;
+  const view = run !== route.run && runs.length > 1 ? "runs" : route.view;
   return { ...route, run, beside, view };
 }
 

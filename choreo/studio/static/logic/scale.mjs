@@ -13,6 +13,15 @@ export function isPoint(point) {
   return Array.isArray(point) && Number.isFinite(point[0]) && Number.isFinite(point[1]);
 }
 
+/** A point in digits that count on a map: to a power of ten of a thousandth of each side or more. */
+export function settledAt([x, y], { x0, x1, y0, y1 }) {
+  const near = (value, size) => {
+    const digits = -Math.ceil(Math.log10(size / 1000));
+    return digits > 0 ? Number(value.toFixed(Math.min(digits, 100))) + 0 : Math.round(value);
+  };
+  return [near(x, x1 - x0), near(y, y1 - y0)];
+}
+
 function widened(values, room) {
   let low = values[0];
   let high = values[0];

@@ -3,7 +3,7 @@
 import { bySkill } from "../../logic/atlas.mjs";
 import { number, place, readable } from "../../logic/format.mjs";
 import { bars, missedBy, missedSentence, ranked } from "../../logic/ranking.mjs";
-import { isPoint } from "../../logic/scale.mjs";
+import { isPoint, settledAt } from "../../logic/scale.mjs";
 import { add, emptyScore } from "../../logic/score.mjs";
 import { get, post, finish, renewable, runPath, workPath } from "../api.mjs";
 import { loadSkills, scoreOf } from "../data.mjs";
@@ -12,6 +12,7 @@ import { film } from "../film.mjs";
 import { mapLegend, skillMap } from "../map.mjs";
 import { control, note, section, showing } from "../notes.mjs";
 import { stage } from "../stage.mjs";
+import { areaOf } from "../wall.mjs";
 
 const KINDS = [["point", "A place"], ["frame", "A recorded frame"], ["picture", "A picture"], ["reward", "A reward"]];
 const STEPS = 150; // of the performance of a ranked skill
@@ -49,7 +50,7 @@ function ask(self, body, words, goal = null) {
   self.map?.dream([]);
   const signal = self.next();
   const send = async (tell) => finish(await post(workPath(ctx, "prompt"), body, signal), signal, tell);
-  showing(self.answer, `Ranking the skills for ${words}`, send, (result) => answer(self, result, signal));
+  showing(self.answer, `Ranking the skills for ${words}`, send, (result) => answer(self, result, words, signal));
 }
 
 function pointGoal(self) {
@@ -63,8 +64,9 @@ function pointGoal(self) {
     fields.forEach((each, n) => (each.value = Number(goal[n].toPrecision(4))));
     ask(self, { kind: "point", x: goal[0], y: goal[1] }, place(goal, atlas.axes), goal);
   };
-  const choose = (skill) => aim(bySkill(atlas, skill).at);
-  self.map = skillMap({ atlas, choose, pick: aim, label: "Map to aim at; choose a place or a skill's end" }, ctx.signal);
+  const near = (goal) => aim(settledAt(goal, areaOf(atlas)));
+  const choose = (skill) => near(bySkill(atlas, skill).at);
+  self.map = skillMap({ atlas, choose, pick: near, label: "Map to aim at; choose a place or a skill's end" }, ctx.signal);
   const go = () => aim(fields.map((each) => Number(each.value)));
   return [el("p", { class: "meaning" }, "Click where the body should end up, or write it down. Dashed: the path that the best skill is imagined to take, where the dream tells it."), self.map, mapLegend(),
     el("div", { class: "form" }, atlas.axes.map((name, n) => field(readable(name), fields[n])), button("Go there", go, { "data-do": "aim" }))];
@@ -119,7 +121,7 @@ function rewardGoal(self) {
   return box;
 }
 
-function answer(self, result, signal) {
+function answer(self, result, words, signal) {
   const best = ranked(result.ranking ?? []);
   if (best.length === 0) return note("No skill could be ranked.", "Choose another goal.");
   const lengths = bars(best);
@@ -128,6 +130,7 @@ function answer(self, result, signal) {
   if (self.goal) self.map.dream(best[0].path ?? []);
   announce(`Skill ${best[0].skill} comes nearest.`);
   return [
+    el("p", { class: "reading" }, `Ranked for ${words}.`),
     player ? performing(best[0].skill, player) : note("There is no simulator to perform in."),
     el("ol", { class: "ranking" }, rows),
     best.length > MOST && el("p", { class: "meaning" }, `And ${best.length - MOST} more.`),
