@@ -18,7 +18,6 @@ from choreo.schema import Named, problem
 
 AGAIN = "Copy it back from where it was whole."
 ANEW = "Export the policy again, or copy it back from where it was whole."
-CONTRACT = "contract.json"  # of an export
 
 
 def examine_run(folder: Path) -> list[Finding]:
@@ -38,14 +37,14 @@ def examine_run(folder: Path) -> list[Finding]:
         return [_guarded(folder.name, lambda: _checkpoint(folder))]
     if (folder / CARD).is_file():
         return list(_data(folder, "data"))
-    if (folder / CONTRACT).is_file():
+    if (folder / pack.CONTRACT).is_file():
         return list(_exported(folder))
     run = RunFolder(folder)
     if not run.config_path.exists():
         raise UsageError(
             f"{folder} is no run, checkpoint, pack, export or imported set: there is no "
-            f"{run.config_path.name}, {checkpoint.STATE}, {pack.LISTING}, {CONTRACT} or {CARD} in "
-            "it. Give the folder of one."
+            f"{run.config_path.name}, {checkpoint.STATE}, {pack.LISTING}, {pack.CONTRACT} or "
+            f"{CARD} in it. Give the folder of one."
         )
     if is_claimed(folder):
         raise UsageError(f"{folder} is being worked on: wait until that ends, or stop it first.")
@@ -83,9 +82,9 @@ def _exported(folder: Path) -> Iterator[Finding]:
     """The contract of an exported policy, and every file that it lists."""
     from choreo.export.act import SUMS  # brings torch, which no other folder needs here
 
-    path, told = folder / CONTRACT, folder / SUMS
+    path, told = folder / pack.CONTRACT, folder / SUMS
     wanted = told.read_text(encoding="utf-8").split()[:1] if told.is_file() else [f"no {SUMS}"]
-    yield _hashed(CONTRACT, path, wanted[0] if wanted else "nothing")
+    yield _hashed(pack.CONTRACT, path, wanted[0] if wanted else "nothing")
     try:
         files = json.loads(path.read_bytes())["files"]
         if wrong := problem(files, Named(str), "files"):

@@ -286,7 +286,7 @@ def find_checkpoint(path: str | Path) -> Path:
         found = checkpoint.latest(folder) if folder.is_dir() else None
         if found is not None:
             return found
-    if (path / "contract.json").exists():
+    if (path / pack.CONTRACT).exists():
         raise NoCheckpoint(
             f"{path} is an exported policy, which acts in `choreo evaluate` alone; give the run "
             "that it was exported from"

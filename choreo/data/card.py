@@ -3,12 +3,12 @@
 import json
 import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import UsageError
+from choreo.record.machine import versions_of
 from choreo.replay.segments import sync, writing
 from choreo.schema import Listed, Maybe, Named, Whole, problem, read_json
 
@@ -102,10 +102,4 @@ def card_spec(card: Mapping[str, Any], folder: Path) -> EnvSpec:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that reading depends on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {"python": platform.python_version()} | versions_of(PACKAGES)

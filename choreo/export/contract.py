@@ -1,13 +1,13 @@
 """contract.json: everything that whoever calls the exported policy has to know."""
 
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any
 
 from choreo import __version__
 from choreo.agent import Agent
 from choreo.export.graph import FILES, To
 from choreo.export.step import FEEDBACK, PolicyStep, Port
+from choreo.record.machine import versions_of
 
 FORMAT = 1
 PACKAGES = ("torch", "numpy", "onnx", "onnxscript", "onnxruntime")
@@ -59,7 +59,7 @@ def contract(
         "outside": list(OUTSIDE),
         "environment": {"id": agent.spec.id, "time_limit": time_limit},
         "spec": agent.spec.to_json(),
-        "versions": {"choreo": __version__, **_versions()},
+        "versions": {"choreo": __version__, **versions_of(PACKAGES)},
     }
 
 
@@ -126,13 +126,3 @@ def _inside(step: PolicyStep) -> list[str]:
         "scaling of actions from and to the environment's own units, cut at its bounds": True,
     }
     return [name for name, there in parts.items() if there]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

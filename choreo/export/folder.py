@@ -21,8 +21,9 @@ from choreo.export.readme import readme
 from choreo.export.recorded import Recorded
 from choreo.export.step import ExportPolicy, PolicyStep
 from choreo.record.files import sync
+from choreo.record.pack import CONTRACT
 
-CONTRACT, SKILLS, PARITY = "contract.json", "skills.json", "parity.npz"
+SKILLS, PARITY = "skills.json", "parity.npz"
 PICTURES = "thumbnails"
 
 

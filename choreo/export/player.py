@@ -11,8 +11,8 @@ from choreo.envs.spaces import EnvSpec
 from choreo.errors import CheckpointError, NotFinite, UsageError
 from choreo.export.act import Policy
 from choreo.export.contract import FORMAT
-from choreo.export.folder import CONTRACT
 from choreo.export.load import loader_of
+from choreo.record.pack import CONTRACT
 from choreo.runtime import usable_cores
 
 

@@ -3,11 +3,24 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
 SECONDS = 10  # for git, which may lie on a slow disk
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of packages by the names they are installed under; "not installed" where missing."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 def hardware(cuda: bool = True) -> dict[str, Any]:

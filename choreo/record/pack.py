@@ -15,6 +15,7 @@ FORMAT = 1
 LISTING = "pack.json"
 CARD, OPTIONS, PAGE, FIGURES = "README.md", "config.json", "report.html", "skills.json"
 FILM = "film.mp4"
+CONTRACT = "contract.json"  # by which an exported policy is known, which is no pack
 FILES = (CARD, TENSORS, STATE, OPTIONS, FIGURES, PAGE, FILM)
 """Every file that a pack may list."""
 NEEDED = (CARD, TENSORS, STATE)

@@ -9,13 +9,12 @@ import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from choreo.errors import UsageError
 from choreo.record.files import write_whole, writing
-from choreo.record.machine import commit, hardware
+from choreo.record.machine import commit, hardware, versions_of
 from choreo.record.pack import is_pack
 from choreo.schema import Maybe, Named, problem, read_json
 
@@ -30,14 +29,7 @@ FORM = {
 """The form of config.json; that of the options in it is `choreo.config_form`'s."""
 LOCK = "lock"
 LOOKS = 2  # times that a claim waits for a look at the lock to be over
-PACKAGES = {
-    "choreo": "choreo",
-    "torch": "torch",
-    "numpy": "numpy",
-    "mujoco": "mujoco",
-    "dm_control": "dm-control",
-    "gymnasium": "gymnasium",
-}
+PACKAGES = ("choreo", "torch", "numpy", "mujoco", "dm_control", "gymnasium")
 
 
 @dataclass(frozen=True)
@@ -157,13 +149,7 @@ def existing_run(path: Path) -> RunFolder:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages a run's numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name, distribution in PACKAGES.items():
-        try:
-            found[name] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {"python": platform.python_version()} | versions_of(PACKAGES)
 
 
 def is_claimed(path: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from choreo.envs.make import names_code
 from choreo.envs.named import is_remembered
 from choreo.errors import ChoreoError, UsageError
-from choreo.record import checkpoint, is_claimed
+from choreo.record import checkpoint, is_claimed, pack
 from choreo.record.hub import address_of
 from choreo.schema import Maybe, Named, problem, read_json
 from choreo.studio.settings import Settings
@@ -22,7 +22,6 @@ MOST_RUNS = 500  # that a page lists [ours]
 MOST_FOLDERS = 20_000  # that are looked into [ours]
 PHASES = {"pretraining": "pretrain", "offline": "offline", "adaptation": "finetune"}
 COMMANDS = ("pretrain", "offline", "finetune")
-CONTRACT = "contract.json"  # of an export
 AGENT = {
     "spec": {"id": str, "observations": Named(dict), "obs": Maybe(str)},
     "config": {"skills": {"codes": int}},
@@ -60,7 +59,7 @@ def find_runs(place: Path) -> list[Run]:
     found = [_named(path, place) for path in _limited(_walk(place, DEPTH))]
     if len(found) == 1 and address is not None:  # else called by the hash of its commit
         found = [replace(found[0], title=address)]
-    if not found and (place / CONTRACT).is_file():
+    if not found and (place / pack.CONTRACT).is_file():
         raise UsageError(
             f"{place} is an exported policy, which has no world model to look into. Give the run "
             "that it was exported from"
