@@ -83,8 +83,11 @@ def _exported(folder: Path) -> Iterator[Finding]:
     from choreo.export.act import SUMS  # brings torch, which no other folder needs here
 
     path, told = folder / pack.CONTRACT, folder / SUMS
-    wanted = told.read_text(encoding="utf-8").split()[:1] if told.is_file() else [f"no {SUMS}"]
-    yield _hashed(pack.CONTRACT, path, wanted[0] if wanted else "nothing")
+    if told.is_file():
+        wanted = told.read_text(encoding="utf-8").split()
+        yield _hashed(pack.CONTRACT, path, wanted[0] if wanted else "nothing")
+    else:
+        yield Finding(SUMS, f"{told} is not there", False, ANEW)
     try:
         files = json.loads(path.read_bytes())["files"]
         if wrong := problem(files, Named(str), "files"):

@@ -153,17 +153,32 @@ def read_json(path: Path) -> Any:
     return parse(plain_bytes(path))
 
 
+class _Twice(ValueError):
+    """A name that an object says twice, of which JSON readers keep either."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose names must differ."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Twice(f"{twice!r} stands twice in one object")
+    return found
+
+
 def parse(text: bytes | str) -> Any:
     """What JSON in UTF-8 says.
 
     Raises:
-        ValueError: it is no JSON, or nested deeper or longer in a number than anything is meant.
+        ValueError: it is no JSON, says a name twice in one object, or is nested deeper or longer in
+            a number than anything is meant.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     except ValueError as error:
-        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, _Twice)):
             raise
         raise ValueError("a number in it has too many digits") from error

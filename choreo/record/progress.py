@@ -135,8 +135,9 @@ class Progress:
         return ", ".join(parts.values())
 
     def close(self) -> None:
-        """Show the last state and leave the terminal as it was."""
-        self._show(self._clock())
+        """Show the last state, if there is one, and leave the terminal as it was."""
+        if self.total or self._done:
+            self._show(self._clock())
         if self._bar is not None:
             with suppress(OSError):
                 self._bar.stop()

@@ -291,11 +291,28 @@ def _check_neighbours(config: RunConfig) -> None:
 def _prepare(config: RunConfig) -> torch.device:
     check_least(config)
     derive_seed(config.seed)  # refuses a negative one before anything is made
+    _refuse_less_than_done(config)
     set_threads(config.threads)
     device = choose_device(config.device)
     mode = choose_mode(config.mode, device)  # refuses what cannot be before anything is made
     log.info("updates run %s on %s (--mode %s)", mode, device.type, config.mode)
     return device
+
+
+def _refuse_less_than_done(config: RunConfig) -> None:
+    """Refuse a budget that is lowered below what the run in the folder has done."""
+    run = RunFolder(config.run_dir)
+    newest = checkpoint.latest(run.checkpoints)
+    if newest is None or not run.config_path.exists():
+        return
+    unit = "updates" if isinstance(config, OfflineConfig) else "frames"
+    wanted, planned = getattr(config, unit), run.config().get(unit, 0)
+    done = checkpoint.load_state(newest).get("count")
+    if isinstance(done, int) and wanted < min(done, planned):
+        raise UsageError(
+            f"{run.path} has {done:,} {unit}, and --{unit} {wanted} is less: a run cannot go back. "
+            f"Give at least {done}, or another folder with --run-dir"
+        )
 
 
 def _evaluator(config: OnlineConfig, phase: Phase) -> Evaluator | None:

@@ -69,6 +69,7 @@ def test_what_is_no_score_is_told(data: Any, sentence: str) -> None:
 def test_files_that_hold_none(tmp_path: Path) -> None:
     path = tmp_path / "score.json"
     wrong = {"{": "no JSON", "[" * 10**5: "nested", "9" * 5000: "digits", "3": "choreography"}
+    wrong['{"moves": [], "seed": 1, "seed": 2}'] = "'seed' stands twice"
     for text, sentence in wrong.items():
         path.write_text(text)
         with pytest.raises(UsageError, match=sentence):
