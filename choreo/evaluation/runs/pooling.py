@@ -120,9 +120,9 @@ def _repeats(runs: Iterable[Run]) -> Iterator[Difference]:
 
 def named_apart(runs: Sequence[Run], pool: Collection[str]) -> list[Run]:
     """The runs, with methods that start from several amounts of pre-training named apart."""
-    amounts: dict[str, set[int | None]] = defaultdict(set)
+    amounts: dict[str, set[int]] = defaultdict(set)
     for run in runs:
-        if run.compares:
+        if run.compares and run.pretrained is not None:  # else from nothing, or not yet known
             amounts[run.method].add(run.pretrained)
     several = {method for method, found in amounts.items() if len(found) > 1} - {RANDOM}
     if "budget" in pool:

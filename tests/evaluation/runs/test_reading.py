@@ -276,6 +276,9 @@ def test_amounts_of_pre_training_are_methods_apart(tmp_path: Path) -> None:
     named = {run.method for run in named_apart(runs, ())}
     assert named == {"skills @ 100k", "skills @ 2M", "scratch"}
     assert {run.method for run in named_apart(runs, ("budget",))} == {"skills", "scratch"}
+    early, late = (r for r in runs if r.name.endswith(("0-100000", "1-100000")))
+    unknown = replace(late, pretrained=None)  # as of a cell whose pre-training has not begun
+    assert {run.method for run in named_apart([early, unknown], ())} == {"skills"}
 
 
 def test_the_same_random_episodes_count_once(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Tasks that nobody trained for: what the skill returns that imagination ranks first.
+
+`python benchmarks/goals_untrained.py CSV RUN TASK ...` imagines every skill of a pre-trained agent
+from four starts, judges what it imagined by the task's reward, and plays the best one in the
+simulator beside all skills, the explorer and random actions. Equal starts for all.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from choreo.agent import Agent, find_checkpoint, load
+from choreo.envs import VectorEnv
+from choreo.envs.vector import make_vector
+from choreo.evaluation.evaluate import evaluate
+from choreo.evaluation.imagining import start_of_reset
+from choreo.evaluation.prompts import Reward, prompt
+
+STARTS, STEPS, EPISODES, SEED = 4, 100, 20, 1000
+
+
+def main(path: Path, run: Path, tasks: list[str]) -> None:
+    """Write one row for each task and policy."""
+    agent = load(find_checkpoint(run))
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["task", "who", "skill", "episodes", "return", "low", "high"])
+        for task in tasks:
+            with make_vector(task, EPISODES, parallel=False) as vector:
+                best = ranked_first(agent, vector, task)
+                every = list(range(agent.num_skills))
+                for who, skills, policy in (
+                    ("chosen", [best], "skill"),
+                    ("all skills", every, "skill"),
+                    ("explorer", None, "explore"),
+                    ("random", None, "random"),
+                ):
+                    episodes = EPISODES if len(skills or [0]) == 1 else 4
+                    found = evaluate(agent, vector, policy, episodes, SEED, skills)
+                    interval = found.interval95
+                    assert interval is not None
+                    numbers = [f"{x:.1f}" for x in (found.mean, *interval)]
+                    played = best if who == "chosen" else ""
+                    table.writerow([task, who, played, len(found.returns), *numbers])
+                    file.flush()
+
+
+def ranked_first(agent: Agent, vector: VectorEnv, task: str) -> int:
+    """The skill of the largest imagined reward, over all starts."""
+    total = np.zeros(agent.num_skills)
+    for number in range(STARTS):
+        start = start_of_reset(agent, vector, SEED + number)
+        for one in prompt(agent, start, Reward(task), SEED, STEPS):
+            total[one.skill] += one.score
+    return int(total.argmax())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
