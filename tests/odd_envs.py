@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -216,6 +217,14 @@ class Own(Environment):
 
     def close(self) -> None:
         pass
+
+
+class OwnPlaces(Own):
+    """Its spec names one coordinate; it tells none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = replace(self.spec, coordinates=("x",))
 
 
 def own_dtype() -> Own:

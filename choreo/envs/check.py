@@ -150,6 +150,7 @@ def _run_episodes(environment: Environment, result: EnvCheck) -> None:
             total += step.reward
             steps += 1
         seconds += time.perf_counter() - start
+        environment.coordinates()  # raises where they are not what the spec says
         frames += steps * environment.spec.action_repeat
         endings.add("termination" if step.is_terminal else "time limit" if step.is_last else "us")
         result.returns.append(total)

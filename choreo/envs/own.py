@@ -42,7 +42,13 @@ class OwnEnvironment(Environment):
 
     def coordinates(self) -> np.ndarray:
         with self._foreign("when asked for its coordinates"):
-            return self.inner.coordinates()
+            found = np.asarray(self.inner.coordinates(), np.float64)
+        if found.shape != (len(self.spec.coordinates),):
+            raise EnvironmentMismatch(
+                f"{self._id} gives coordinates of shape {list(found.shape)}; its spec names "
+                f"{len(self.spec.coordinates)} of them."
+            )
+        return found
 
     def render(self, height: int, width: int) -> np.ndarray:
         with self._foreign("while it was drawn"):

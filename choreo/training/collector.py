@@ -72,8 +72,18 @@ class Collector:
         self.frames += int((~reset).sum()) * self.vector.spec.action_repeat
         self._record(actions, reset, self.last)
         ended = np.flatnonzero(self.last.is_last)
+        return self._summaries(ended) if ended.size else []
+
+    def _summaries(self, ended: np.ndarray) -> list[EpisodeEnd]:
+        """Return and length of episodes, and the coordinates of the state that each ended in."""
+        names = [f"end/{name}" for name in self.vector.spec.coordinates]
+        places = self.vector.coordinates() if names else np.zeros((self.vector.num, 0))
         return [
-            {"return": float(self.returns[i]), "length": float(self.open_steps[i] - 1)}
+            {
+                "return": float(self.returns[i]),
+                "length": float(self.open_steps[i] - 1),
+                **dict(zip(names, places[i].tolist(), strict=True)),
+            }
             for i in ended
         ]
 

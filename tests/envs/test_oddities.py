@@ -33,6 +33,7 @@ UNLIKE = {
     "OldStep": r"step\(\) returned 4 values; .*\(observation, reward, terminated",
     "own_dtype": r"'x' is float64\[3\]; its spec says float32\[3\]",
     "own_shape": r"'x' is float32\[1, 3\]",
+    "OwnPlaces": r"coordinates of shape \[0\]; its spec names 1 of them",
     "own_name": "an observation 'action', which is the name of another field",
 }
 FAILING = {
@@ -54,6 +55,7 @@ def play(name: str, parallel: bool) -> None:
         for step in range(10):
             reset = np.array([step == 0])
             vector.step(np.zeros((1, 2)), reset, np.array([5]))
+        vector.coordinates()
 
 
 def sentence(error: ChoreoError) -> str:

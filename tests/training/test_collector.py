@@ -65,6 +65,18 @@ def test_an_episodes_end_tells_its_return(tmp_path: Path) -> None:
         start = last + 1
 
 
+def test_an_episodes_end_tells_where_it_ended(tmp_path: Path) -> None:
+    one = collector(tmp_path, "point_mass", num=2, time_limit=5)
+    still = np.zeros((2, 2), np.float32)
+    ended = [end for _ in range(18) for end in one.step(lambda step: still)]
+    for stream in range(2):
+        found = rows(one, stream)
+        last = found["observation"][found["is_last"]]
+        assert len(last) == 3
+        for end, place in zip(ended[stream::2], last[:, :2], strict=True):
+            assert [end["end/x"], end["end/y"]] == pytest.approx(place, abs=1e-5)
+
+
 @pytest.mark.parametrize("cut", [1, 4, 11, 23])
 def test_open_episodes_are_taken_up_where_they_were(tmp_path: Path, cut: int) -> None:
     whole = collector(tmp_path / "whole")
