@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +149,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: as for `plain_bytes`.
-        ValueError: it is no JSON.
+        ValueError: as for `parse`.
     """
     return parse(plain_bytes(path))
 
@@ -161,9 +162,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object, whose names must differ."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Twice(f"{twice!r} stands twice in one object")
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise _Twice(f"{repr(twice)[:60]} stands twice in one object")
     return found
 
 

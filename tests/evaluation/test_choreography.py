@@ -70,6 +70,8 @@ def test_files_that_hold_none(tmp_path: Path) -> None:
     path = tmp_path / "score.json"
     wrong = {"{": "no JSON", "[" * 10**5: "nested", "9" * 5000: "digits", "3": "choreography"}
     wrong['{"moves": [], "seed": 1, "seed": 2}'] = "'seed' stands twice"
+    many = ", ".join(f'"{number}": 0' for number in range(50_000))  # are looked through once
+    wrong[f'{{{many}, "last": 0, "last": 1}}'] = "'last' stands twice"
     for text, sentence in wrong.items():
         path.write_text(text)
         with pytest.raises(UsageError, match=sentence):
