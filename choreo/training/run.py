@@ -300,10 +300,12 @@ def _prepare(config: RunConfig) -> torch.device:
 
 
 def _refuse_less_than_done(config: RunConfig) -> None:
-    """Refuse a budget that is lowered below what the run in the folder has done."""
+    """Refuse a budget that is lowered below what this run in the folder has done."""
     run = RunFolder(config.run_dir)
     newest = checkpoint.latest(run.checkpoints)
     if newest is None or not run.config_path.exists():
+        return
+    if run.config().get("command") != config.command:  # another run, which is refused as such
         return
     unit = "updates" if isinstance(config, OfflineConfig) else "frames"
     wanted, planned = getattr(config, unit), run.config().get(unit, 0)

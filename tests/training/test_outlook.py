@@ -71,6 +71,9 @@ def test_the_first_lines_say_what_the_agent_sees_and_does(
     assert "nothing is left to do: it has 70 frames" in said and "planned" not in said
     assert main(["pretrain", *SMALL, *where, "--frames", "50"]) == 2
     assert "has 70 frames, and --frames 50 is less" in capsys.readouterr().err
+    other = ["finetune", "--preset", "debug", "--from-scratch", *where[:-1], "--frames", "50"]
+    assert main(other) == 2
+    assert "is less" not in capsys.readouterr().err  # as more frames would not help
     assert RunFolder(tmp_path / "run").config()["frames"] == 70
 
 
