@@ -2,7 +2,8 @@
 
 `python benchmarks/goals_untrained.py CSV RUN TASK ...` imagines every skill of a pre-trained agent
 from four starts, judges what it imagined by the task's reward, and plays the best one in the
-simulator beside all skills, the explorer and random actions. Equal starts for all.
+simulator beside all skills, the explorer and random actions. Starts are equal; of "all skills"
+each meets the first four.
 """
 
 import csv
