@@ -54,7 +54,7 @@ def describe(run: Path) -> list[str]:
         *tuning(config),
         ", ".join(f"{name} {version}" for name, version in versions.items()),
         f"{platform.machine()}, device {config['device']}, {config['threads']} thread(s), "
-        f"{elapsed(run):.0f} minutes from start to end, pauses and other jobs included",
+        f"{elapsed(run):.0f} minutes in all its sessions, other jobs included",
     ]
 
 
@@ -76,9 +76,11 @@ def tuning(config: dict) -> list[str]:
 
 
 def elapsed(run: Path) -> float:
-    """Minutes between the files of the run's start and of its end."""
-    last = (run / "metrics.jsonl").stat().st_mtime
-    return (last - (run / "config.json").stat().st_mtime) / 60
+    """Minutes of all sessions, whose clocks begin at nought."""
+    lines = (run / "timing.jsonl").read_text().splitlines()
+    seconds = [json.loads(line)["seconds"] for line in lines]
+    after = [*seconds[1:], 0.0]
+    return sum(s for s, then in zip(seconds, after, strict=True) if then < s) / 60
 
 
 def write(path: Path, about: list[str], rows: list[dict], columns: list[str]) -> None:
