@@ -39,6 +39,13 @@ def test_time_counts_when_the_part_fails() -> None:
     assert stopwatch.seconds == {"updating": 1.0}
 
 
+def test_of_nothing_there_is_no_line() -> None:
+    out = io.StringIO()
+    with Progress(0, console=Console(file=out, force_terminal=False)):
+        pass
+    assert out.getvalue() == ""
+
+
 def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     time, out = Time(), io.StringIO()
     stopwatch = Stopwatch(time)
