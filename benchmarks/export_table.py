@@ -26,7 +26,7 @@ COLUMNS = {
 
 
 def main(runs: Path, out: Path) -> None:
-    """Copy the rows that have a final score."""
+    """Copy the rows that have a final score; one episode alone has no interval."""
     with runs.open(newline="") as file, out.open("w", newline="") as target:
         table = csv.writer(target, lineterminator="\n")
         table.writerow(COLUMNS)
@@ -34,7 +34,7 @@ def main(runs: Path, out: Path) -> None:
             if row["status"] == "done" and row["return"] and row["command"] != "pretrain":
                 row["seconds"] = f"{float(row['seconds']) / 60:.1f}" if row["seconds"] else ""
                 for name in ("return", "return_low", "return_high"):
-                    row[name] = f"{float(row[name]):.1f}"
+                    row[name] = f"{float(row[name]):.1f}" if row[name] else ""
                 row["commit"] = row["commit"][:10]
                 table.writerow([row[name] for name in COLUMNS.values()])
 
