@@ -18,9 +18,9 @@ from choreo.export import export as write_export
 from choreo.export.graph import To, check_target
 from choreo.export.recorded import Recorded, record
 from choreo.export.skills import NOT_MEASURED, check_report, skills_file
-from choreo.record import checkpoint
+from choreo.record import checkpoint, pack
 from choreo.replay import Replay
-from choreo.report.provenance import report_folder, run_folder_of
+from choreo.report.provenance import provenance_of, report_folder, run_folder_of
 from choreo.runtime import set_threads
 from choreo.schema import read_json
 from choreo.viz.drawing import png
@@ -71,7 +71,7 @@ def export(arguments: list[str]) -> None:
     agent, source = _agent(options.run)
     policy: ExportPolicy = options.policy or ("task" if agent.plays_task else "skill")
     check_policy(agent, policy)
-    figures, why_not = _figures(options, source)
+    figures, why_not = _figures(options, agent, source)
     recorded, pictures, undrawn = _seen(options, agent)
     names = undrawn or sorted(pictures)
     extras = Extras(skills_file(source, agent.num_skills, figures, why_not, names), pictures)
@@ -88,12 +88,15 @@ def _agent(run: Path) -> tuple[Agent, Source]:
     return agent, Source(run_folder_of(found).name, found.name, checkpoint.identity(found))
 
 
-def _figures(options: ExportOptions, source: Source) -> tuple[dict[str, Any] | None, str]:
+def _figures(
+    options: ExportOptions, agent: Agent, source: Source
+) -> tuple[dict[str, Any] | None, str]:
     """The figures of a skill report of this checkpoint, or why there are none.
 
-    Raises UsageError for a report that was named and is of another checkpoint.
+    A pack has its own. Raises UsageError for a report that was named and is of another checkpoint.
     """
-    path = options.report or report_folder(options.run)
+    found = find_checkpoint(options.run)
+    path = options.report or (found if pack.is_pack(found) else report_folder(options.run))
     path = path / "skills.json" if path.is_dir() else path
     try:
         if not path.is_file():
@@ -101,7 +104,8 @@ def _figures(options: ExportOptions, source: Source) -> tuple[dict[str, Any] | N
         figures = read_json(path)
         if not isinstance(figures, dict) or "settings" not in figures:
             raise UsageError(f"{path} holds no figures of skills. Make it with `choreo skills`")
-        check_report(figures, source, str(path))
+        weights = provenance_of(options.run, agent).weights_sha256
+        check_report(figures, weights, source, str(path))
     except (UsageError, OSError, ValueError) as error:
         if options.report is None:
             return None, NOT_MEASURED

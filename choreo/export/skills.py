@@ -61,11 +61,14 @@ UNITS = {
 }
 
 
-def check_report(report: Mapping[str, Any], source: Source, name: str) -> None:
-    """Raise UsageError unless the figures are of this checkpoint."""
+def check_report(report: Mapping[str, Any], weights: str | None, source: Source, name: str) -> None:
+    """Raise UsageError unless the figures are of the checkpoint with this hash of its weights.
+
+    Of a pack it is the hash of the run's checkpoint, which reports of the pack name as well.
+    """
     about = report.get("about")
     found = about.get("weights_sha256") if isinstance(about, dict) else None
-    if found != source.sha256:
+    if found is None or found != weights:
         told = (
             "does not say of which weights it is" if found is None else "is of another checkpoint"
         )

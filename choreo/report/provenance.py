@@ -48,6 +48,7 @@ FORM = {
     "hours": Maybe(Real()),
     "saved": Maybe(str),
     "written": Maybe(str),
+    "weights_sha256": Maybe(str),
     "version": Maybe(str),
 }
 """The form of what a pack says of its agent."""

@@ -107,6 +107,15 @@ def test_a_sampled_program_plays_as_the_agent_in_training(
     np.testing.assert_allclose(other["returns"], agent["returns"], rtol=1e-4)
 
 
+def test_a_pack_has_the_figures_of_its_own_report(tmp_path: Path) -> None:
+    packed = Path(__file__).parents[2] / "packs" / "point_mass"
+    assert main(["export", str(packed), str(tmp_path / "out"), "--no-pictures"]) == 0
+    skills = json.loads((tmp_path / "out" / "skills.json").read_text())
+    report = json.loads((packed / "skills.json").read_text())
+    found = [row["health"]["hit_rate"] for row in skills["skills"]]
+    assert skills["measured"] and found == report["hit_rate"]["per_skill"]["trained"]
+
+
 REFUSED = {
     "target": (["pre", "fine"], "fine is there already"),
     "no run": (["nowhere", "new"], "no such folder"),
