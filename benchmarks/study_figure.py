@@ -10,6 +10,7 @@ WALK = {
     "from scratch": (("170k-walk-scratch-0", "300k-walk-scratch-0"), ("170k-walk-scratch-1",)),
     "from 170,000 frames": (("170k-walk-authors-0",), ("170k-walk-authors-1",)),
     "from 300,000 frames": (("300k-walk-skills-0",),),
+    "the explorer of these": (("300k-walk-explorer-0",),),
 }
 """Fine-tunings of quadruped_walk by what they start from; a line is of one seed.
 

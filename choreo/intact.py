@@ -1,7 +1,6 @@
 """Whether a run folder is as it was written: every byte of it is compared with its hash."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from choreo.errors import ChoreoError, UsageError
 from choreo.record import RunFolder, checkpoint, is_claimed, pack
 from choreo.record.hub import local
 from choreo.replay import Replay
-from choreo.schema import Named, problem
+from choreo.schema import Named, problem, read_json
 
 AGAIN = "Copy it back from where it was whole."
 ANEW = "Export the policy again, or copy it back from where it was whole."
@@ -89,7 +88,7 @@ def _exported(folder: Path) -> Iterator[Finding]:
     else:
         yield Finding(SUMS, f"{told} is not there", False, ANEW)
     try:
-        files = json.loads(path.read_bytes())["files"]
+        files = read_json(path)["files"]
         if wrong := problem(files, Named(str), "files"):
             raise ValueError(wrong)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -28,7 +28,7 @@ from choreo.envs.vector import make_vector
 from choreo.errors import UsageError
 from choreo.learning.learner import adaptation_learner, pretraining_learner
 from choreo.learning.modes import choose_mode
-from choreo.record import RunFolder, Streams, checkpoint, derive_seed, open_run
+from choreo.record import RunFolder, Streams, checkpoint, derive_seed, is_claimed, open_run
 from choreo.runtime import choose_device, set_threads
 from choreo.skills import SkillConfig
 from choreo.training.first_look import first_look
@@ -303,7 +303,7 @@ def _refuse_less_than_done(config: RunConfig) -> None:
     """Refuse a budget that is lowered below what this run in the folder has done."""
     run = RunFolder(config.run_dir)
     newest = checkpoint.latest(run.checkpoints)
-    if newest is None or not run.config_path.exists():
+    if newest is None or not run.config_path.exists() or is_claimed(run.path):
         return
     if run.config().get("command") != config.command:  # another run, which is refused as such
         return
