@@ -100,10 +100,13 @@ class Progress:
     def update(self, done: int, updates: int | None = None) -> None:
         """Tell how many frames and updates are done; cheap enough for every step.
 
-        Without `updates` they are not spoken of.
+        Without `updates` they are not spoken of. What went before the first one tells nothing of
+        the time that is left.
         """
-        self._done, self._updates = done, updates
         now = self._clock()
+        if self._updates == 0 and updates:
+            self._points = deque([(now, done)])
+        self._done, self._updates = done, updates
         if now - self._shown >= self._interval:
             self._show(now)
 
@@ -113,9 +116,9 @@ class Progress:
         return (self._done - first) / max(now - before, 1e-9)
 
     def seconds_left(self) -> float | None:
-        """Seconds to the end at the present rate, None while there is no rate."""
+        """Seconds to the end at the present rate, None while there is no rate or no update yet."""
         rate = self.rate()
-        return (self.total - self._done) / rate if rate > 0 else None
+        return (self.total - self._done) / rate if rate > 0 and self._updates != 0 else None
 
     def text(self, width: int | None = None) -> str:
         """The numbers, as one line; of those that `width` has no room for the least needed go."""

@@ -77,6 +77,21 @@ def test_the_rate_is_of_the_last_minute() -> None:
     assert progress.rate() == pytest.approx(1.0, rel=0.05)
 
 
+def test_frames_before_the_first_update_tell_nothing_of_the_time_left() -> None:
+    time = Time()
+    console = Console(file=io.StringIO(), force_terminal=False)
+    progress = Progress(10_000, console=console, clock=time)
+    for done in range(1000, 5000, 1000):
+        time.now += 1.0
+        progress.update(done, 0)
+    assert progress.seconds_left() is None and "? left" in progress.text()
+    progress.update(4000, 1)
+    for done in (4100, 4200):
+        time.now += 1.0
+        progress.update(done, done)
+    assert progress.seconds_left() == pytest.approx(58)
+
+
 def test_on_a_terminal_there_is_a_bar() -> None:
     time, out = Time(), io.StringIO()
     console = Console(file=out, force_terminal=True, width=120)
