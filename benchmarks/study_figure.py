@@ -4,6 +4,8 @@ import csv
 import sys
 from pathlib import Path
 
+from righting import BLOCK
+
 from choreo.viz.style import RUN_COLOURS, light_grid, make_axes, to_png
 
 WALK = {
@@ -11,6 +13,7 @@ WALK = {
     "from 170,000 frames": (("170k-walk-authors-0",), ("170k-walk-authors-1",)),
     "from 300,000 frames": (("300k-walk-skills-0",),),
     "the explorer of these": (("300k-walk-explorer-0",),),
+    "the model of these": (("300k-walk-model-0",),),
 }
 """Fine-tunings of quadruped_walk by what they start from; a line is of one seed.
 
@@ -21,24 +24,28 @@ Seed 0 from scratch was done twice with equal numbers, evaluated at other frames
 def main(docs: Path) -> None:
     """Draw both panels."""
     results = docs / "results"
-    figure, axes = make_axes(1, 2, 9.0, 3.0)
+    figure, axes = make_axes(1, 2, 12.0, 3.0)
     rising, walking = axes[0]
-    rows = read(results / "quadruped-righting.csv")
-    frames = [int(row["from_frame"]) + 12_500 for row in rows]
-    rose = [int(row["got_up"]) / int(row["on_back"]) for row in rows]
-    rising.plot(frames, rose, color=RUN_COLOURS[0], linewidth=2, label="gets up, if on its back")
-    share = [float(row["share_upright"]) for row in rows]
-    rising.plot(frames, share, color=RUN_COLOURS[1], linewidth=2, label="upright, of all steps")
+    for seed, dash in (("0", "-"), ("1", ":")):
+        rows = read(results / f"quadruped-righting-{seed}.csv")
+        frames = [int(row["from_frame"]) + BLOCK // 2 for row in rows]
+        rose = [int(row["got_up"]) / int(row["on_back"]) for row in rows]
+        share = [float(row["share_upright"]) for row in rows]
+        for colour, values, what in ((0, rose, "up, if on its back"), (1, share, "upright steps")):
+            colour, label = RUN_COLOURS[colour], f"{what}, seed {seed}"
+            rising.plot(frames, values, dash, color=colour, linewidth=2, label=label)
     rising.set_xlabel("frames without rewards")
     rising.set_ylabel("share of episodes, of steps")
-    for colour, (start, seeds) in zip(RUN_COLOURS[3::-1], WALK.items(), strict=False):
+    for colour, (start, seeds) in zip(
+        (*RUN_COLOURS[3::-1], RUN_COLOURS[4]), WALK.items(), strict=False
+    ):
         for place, names in enumerate(seeds):
             label = start if place == 0 else None
             walking.plot(*evaluated(results, names), color=colour, linewidth=2, label=label)
     walking.set_xlabel("frames of quadruped_walk")
     walking.set_ylabel("return")
     for place in (rising, walking):
-        place.legend(loc="best", frameon=False)
+        place.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         light_grid(place)
     (docs / "images" / "study.png").write_bytes(to_png(figure))
 
