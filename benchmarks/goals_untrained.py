@@ -32,13 +32,12 @@ def main(path: Path, run: Path, tasks: list[str]) -> None:
             with make_vector(task, EPISODES, parallel=False) as vector:
                 best = ranked_first(agent, vector, task)
                 every = list(range(agent.num_skills))
-                for who, skills, policy in (
-                    ("chosen", [best], "skill"),
-                    ("all skills", every, "skill"),
-                    ("explorer", None, "explore"),
-                    ("random", None, "random"),
+                for who, skills, policy, episodes in (
+                    ("chosen", [best], "skill", EPISODES),
+                    ("all skills", every, "skill", STARTS),
+                    ("explorer", None, "explore", EPISODES),
+                    ("random", None, "random", EPISODES),
                 ):
-                    episodes = EPISODES if len(skills or [0]) == 1 else 4
                     found = evaluate(agent, vector, policy, episodes, SEED, skills)
                     interval = found.interval95
                     assert interval is not None

@@ -31,8 +31,10 @@ def main(docs: Path) -> None:
         frames = [int(row["from_frame"]) + BLOCK // 2 for row in rows]
         rose = [int(row["got_up"]) / int(row["on_back"]) for row in rows]
         share = [float(row["share_upright"]) for row in rows]
-        for colour, values, what in ((0, rose, "up, if on its back"), (1, share, "upright steps")):
-            colour, label = RUN_COLOURS[colour], f"{what}, seed {seed}"
+        for place, (values, what) in enumerate(
+            ((rose, "up, if on its back"), (share, "upright steps"))
+        ):
+            colour, label = RUN_COLOURS[place], f"{what}, seed {seed}"
             rising.plot(frames, values, dash, color=colour, linewidth=2, label=label)
     rising.set_xlabel("frames without rewards")
     rising.set_ylabel("share of episodes, of steps")

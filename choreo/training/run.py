@@ -305,10 +305,11 @@ def _refuse_less_than_done(config: RunConfig) -> None:
     newest = checkpoint.latest(run.checkpoints)
     if newest is None or not run.config_path.exists() or is_claimed(run.path):
         return
-    if run.config().get("command") != config.command:  # another run, which is refused as such
+    options = run.config()
+    if options.get("command") != config.command:  # another run, which is refused as such
         return
     unit = "updates" if isinstance(config, OfflineConfig) else "frames"
-    wanted, planned = getattr(config, unit), run.config().get(unit, 0)
+    wanted, planned = getattr(config, unit), options.get(unit, 0)
     done = checkpoint.load_state(newest).get("count")
     if isinstance(done, int) and wanted < min(done, planned):
         raise UsageError(
