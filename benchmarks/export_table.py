@@ -1,9 +1,11 @@
-"""The finished runs of a report as a small table: `python benchmarks/export_table.py RUNS_CSV OUT`.
+"""Finished runs of a report as tables: `python benchmarks/export_table.py RUNS_CSV OUT CURVES`.
 
-RUNS_CSV is what `choreo report` writes beside its page. Measured rows alone, without folders.
+RUNS_CSV is what `choreo report` writes beside its page. OUT holds the final scores, CURVES the
+evaluations on the way. Measured rows alone, without folders.
 """
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -25,19 +27,38 @@ COLUMNS = {
 """Columns of the table, and what the report calls them."""
 
 
-def main(runs: Path, out: Path) -> None:
+def main(runs: Path, out: Path, curves: Path) -> None:
     """Copy the rows that have a final score; one episode alone has no interval."""
-    with runs.open(newline="") as file, out.open("w", newline="") as target:
-        table = csv.writer(target, lineterminator="\n")
+    with runs.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] == "done" and row["return"]]
+    measured = sorted(
+        (row for row in rows if row["command"] != "pretrain"),
+        key=lambda row: (row["task"], row["method"] == "random", row["method"], row["seed"]),
+    )
+    with out.open("w", newline="") as final, curves.open("w", newline="") as on_the_way:
+        table, points = (csv.writer(file, lineterminator="\n") for file in (final, on_the_way))
         table.writerow(COLUMNS)
-        for row in csv.DictReader(file):
-            if row["status"] == "done" and row["return"] and row["command"] != "pretrain":
-                row["seconds"] = f"{float(row['seconds']) / 60:.1f}" if row["seconds"] else ""
-                for name in ("return", "return_low", "return_high"):
-                    row[name] = f"{float(row[name]):.1f}" if row[name] else ""
-                row["commit"] = row["commit"][:10]
-                table.writerow([row[name] for name in COLUMNS.values()])
+        points.writerow(["task", "method", "seed", "frames", "return"])
+        for row in measured:
+            points.writerows(
+                [row["task"], row["method"], row["seed"], frames, f"{score:.1f}"]
+                for frames, score in evaluations(Path(row["folder"]))
+            )
+            row["seconds"] = f"{float(row['seconds']) / 60:.1f}" if row["seconds"] else ""
+            for name in ("return", "return_low", "return_high"):
+                row[name] = f"{float(row[name]):.1f}" if row[name] else ""
+            row["commit"] = row["commit"][:10]
+            table.writerow([row[name] for name in COLUMNS.values()])
+
+
+def evaluations(cell: Path) -> list[tuple[int, float]]:
+    """Frames and mean returns of a fine-tuning's own evaluations; random actions have none."""
+    metrics = cell / "run" / "metrics.jsonl"
+    if not metrics.is_file():
+        return []
+    lines = map(json.loads, metrics.read_text().splitlines())
+    return [(line["frames"], line["return"]) for line in lines if line["kind"] == "evaluation"]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -9,16 +9,13 @@ from righting import BLOCK
 from choreo.viz.style import RUN_COLOURS, light_grid, make_axes, to_png
 
 WALK = {
-    "from scratch": (("170k-walk-scratch-0", "300k-walk-scratch-0"), ("170k-walk-scratch-1",)),
-    "from 170,000 frames": (("170k-walk-authors-0",), ("170k-walk-authors-1",)),
-    "from 300,000 frames": (("300k-walk-skills-0",),),
-    "the explorer of these": (("300k-walk-explorer-0",),),
-    "the model of these": (("300k-walk-model-0",),),
+    "from scratch": ("170k-walk-scratch-0", "scratch 0", "170k-walk-scratch-1", "scratch 1"),
+    "from 170,000 frames": ("170k-walk-authors-0", "170k-walk-authors-1"),
+    "from 300,000 frames": ("skills 0", "skills 1"),
+    "the explorer of these": ("explorer 0", "explorer 1"),
+    "the model of these": ("model 0",),
 }
-"""Fine-tunings of quadruped_walk by what they start from; a line is of one seed.
-
-Seed 0 from scratch was done twice with equal numbers, evaluated at other frames.
-"""
+"""Fine-tunings of quadruped_walk by their start: a file, or method and seed of `laptop`."""
 
 
 def main(docs: Path) -> None:
@@ -38,12 +35,12 @@ def main(docs: Path) -> None:
             rising.plot(frames, values, dash, color=colour, linewidth=2, label=label)
     rising.set_xlabel("frames without rewards")
     rising.set_ylabel("share of episodes, of steps")
-    for colour, (start, seeds) in zip(
+    for colour, (start, names) in zip(
         (*RUN_COLOURS[3::-1], RUN_COLOURS[4]), WALK.items(), strict=False
     ):
-        for place, names in enumerate(seeds):
+        for place, name in enumerate(names):
             label = start if place == 0 else None
-            walking.plot(*evaluated(results, names), color=colour, linewidth=2, label=label)
+            walking.plot(*evaluated(results, name), color=colour, linewidth=2, label=label)
     walking.set_xlabel("frames of quadruped_walk")
     walking.set_ylabel("return")
     for place in (rising, walking):
@@ -52,11 +49,15 @@ def main(docs: Path) -> None:
     (docs / "images" / "study.png").write_bytes(to_png(figure))
 
 
-def evaluated(results: Path, names: tuple[str, ...]) -> tuple[list[int], list[float]]:
-    """Frames and returns of all evaluations of one seed."""
-    rows = [row for name in names for row in read(results / f"quadruped-{name}-evaluation.csv")]
-    points = {int(row["frames"]): float(row["return"]) for row in rows}
-    return sorted(points), [points[frames] for frames in sorted(points)]
+def evaluated(results: Path, name: str) -> tuple[list[int], list[float]]:
+    """Frames and returns of the evaluations of one fine-tuning."""
+    if " " in name:
+        wanted = ["quadruped_walk", *name.split()]
+        curves = read(results / "urlb-laptop-curves.csv")
+        rows = [row for row in curves if [row[x] for x in ("task", "method", "seed")] == wanted]
+    else:
+        rows = read(results / f"quadruped-{name}-evaluation.csv")
+    return [int(row["frames"]) for row in rows], [float(row["return"]) for row in rows]
 
 
 def read(path: Path) -> list[dict[str, str]]:
