@@ -38,11 +38,11 @@ def main(runs: Path, out: Path, curves: Path) -> None:
     with out.open("w", newline="") as final, curves.open("w", newline="") as on_the_way:
         table, points = (csv.writer(file, lineterminator="\n") for file in (final, on_the_way))
         table.writerow(COLUMNS)
-        points.writerow(["task", "method", "seed", "frames", "return"])
+        points.writerow(["task", "method", "seed", "frames", "return", "selector_entropy"])
         for row in measured:
             points.writerows(
-                [row["task"], row["method"], row["seed"], frames, f"{score:.1f}"]
-                for frames, score in evaluations(Path(row["folder"]))
+                [row["task"], row["method"], row["seed"], *point]
+                for point in evaluations(Path(row["folder"]))
             )
             row["seconds"] = f"{float(row['seconds']) / 60:.1f}" if row["seconds"] else ""
             for name in ("return", "return_low", "return_high"):
@@ -51,13 +51,21 @@ def main(runs: Path, out: Path, curves: Path) -> None:
             table.writerow([row[name] for name in COLUMNS.values()])
 
 
-def evaluations(cell: Path) -> list[tuple[int, float]]:
-    """Frames and mean returns of a fine-tuning's own evaluations; random actions have none."""
+def evaluations(cell: Path) -> list[tuple[int, str, str]]:
+    """Frames, mean return and the selector's entropy at a fine-tuning's own evaluations.
+
+    Random actions have none; without a selector there is no entropy.
+    """
     metrics = cell / "run" / "metrics.jsonl"
     if not metrics.is_file():
         return []
-    lines = map(json.loads, metrics.read_text().splitlines())
-    return [(line["frames"], line["return"]) for line in lines if line["kind"] == "evaluation"]
+    found, entropy = [], ""
+    for line in map(json.loads, metrics.read_text().splitlines()):
+        if "adaptation/entropy" in line:
+            entropy = f"{line['adaptation/entropy']:.3f}"
+        if line["kind"] == "evaluation":
+            found.append((line["frames"], f"{line['return']:.1f}", entropy))
+    return found
 
 
 if __name__ == "__main__":
