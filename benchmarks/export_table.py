@@ -23,8 +23,12 @@ COLUMNS = {
     "preset": "preset",
     "processor": "processor",
     "commit": "commit",
+    "largest_share": "largest_share",
 }
-"""Columns of the table, and what the report calls them."""
+"""Columns of the table, and what the report calls them.
+
+The last one is ours: the share of steps of the skill that was chosen most in the final episodes.
+"""
 
 
 def main(runs: Path, out: Path, curves: Path) -> None:
@@ -48,6 +52,7 @@ def main(runs: Path, out: Path, curves: Path) -> None:
             for name in ("return", "return_low", "return_high"):
                 row[name] = f"{float(row[name]):.1f}" if row[name] else ""
             row["commit"] = row["commit"][:10]
+            row["largest_share"] = largest_share(Path(row["folder"]))
             table.writerow([row[name] for name in COLUMNS.values()])
 
 
@@ -66,6 +71,13 @@ def evaluations(cell: Path) -> list[tuple[int, str, str]]:
         if line["kind"] == "evaluation":
             found.append((line["frames"], f"{line['return']:.1f}", entropy))
     return found
+
+
+def largest_share(cell: Path) -> str:
+    """Of the skill that was chosen most in the evaluation of a fine-tuning; else empty."""
+    evaluation = cell.parents[1] / "evaluate" / cell.name / "evaluation.json"
+    choices = json.loads(evaluation.read_text()).get("choices") if evaluation.is_file() else None
+    return f"{max(choices['share']):.3f}" if choices else ""
 
 
 if __name__ == "__main__":

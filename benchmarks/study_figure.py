@@ -9,13 +9,13 @@ from righting import BLOCK
 from choreo.viz.style import RUN_COLOURS, light_grid, make_axes, to_png
 
 WALK = {
-    "from scratch": ("170k-walk-scratch-0", "scratch 0", "170k-walk-scratch-1", "scratch 1"),
-    "from 170,000 frames": ("170k-walk-authors-0", "170k-walk-authors-1"),
-    "from 300,000 frames": ("skills 0", "skills 1"),
-    "the explorer of these": ("explorer 0", "explorer 1"),
-    "the model of these": ("model 0",),
+    "from 300,000 frames": (RUN_COLOURS[0], ("skills 0", "skills 1")),
+    "the explorer of these": (RUN_COLOURS[2], ("explorer 0", "explorer 1")),
+    "the model of these": (RUN_COLOURS[3], ("model 0",)),
+    "from 170,000 frames": (RUN_COLOURS[5], ("170k-walk-authors-0", "170k-walk-authors-1")),
+    "from scratch": (RUN_COLOURS[1], ("scratch 0", "scratch 1", "170k-walk-scratch-1")),
 }
-"""Fine-tunings of quadruped_walk by their start: a file, or method and seed of `laptop`."""
+"""Fine-tunings of quadruped_walk by their start: method and seed of `laptop`, or a file."""
 
 
 def main(docs: Path) -> None:
@@ -35,15 +35,14 @@ def main(docs: Path) -> None:
             rising.plot(frames, values, dash, color=colour, linewidth=2, label=label)
     rising.set_xlabel("frames without rewards")
     rising.set_ylabel("share of episodes, of steps")
-    for colour, (start, names) in zip(
-        (*RUN_COLOURS[3::-1], RUN_COLOURS[4]), WALK.items(), strict=False
-    ):
+    for start, (colour, names) in WALK.items():
         for place, name in enumerate(names):
             label = start if place == 0 else None
             walking.plot(*evaluated(results, name), color=colour, linewidth=2, label=label)
     walking.set_xlabel("frames of quadruped_walk")
     walking.set_ylabel("return")
     for place in (rising, walking):
+        place.xaxis.set_major_formatter("{x:,.0f}")
         place.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         light_grid(place)
     (docs / "images" / "study.png").write_bytes(to_png(figure))

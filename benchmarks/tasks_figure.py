@@ -1,10 +1,9 @@
 """Returns of fine-tuning, a panel a task: `python benchmarks/tasks_figure.py docs`.
 
-Reads what `export_table.py` wrote. A thin line is a seed, a thick one their mean. Experts
-are URLB's.
+Reads what `export_table.py` wrote. A thick line is the mean or the only seed, a thin one a
+seed. Experts are URLB's.
 """
 
-import csv
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from study_figure import read
 
 from choreo.evaluation.scores import URLB_EXPERT
 from choreo.viz.style import FAINT, RUN_COLOURS, head, light_grid, make_axes, to_png
@@ -20,9 +20,10 @@ METHODS = {
     "skills": "skills",
     "scratch": "from scratch",
     "explorer": "the explorer",
+    "model": "fresh policies on its model",
     "frozen": "frozen skills",
-    "model": "fresh policies, its model",
 }
+COLOURS = dict(zip(METHODS, (*RUN_COLOURS[:4], RUN_COLOURS[5]), strict=True))
 EXPERT, CHANCE = "expert, 2M frames", "random actions"
 ACROSS = 4
 
@@ -41,8 +42,8 @@ def main(docs: Path) -> None:
     rows = -(-len(tasks) // ACROSS)
     figure, axes = make_axes(rows, ACROSS, 3.0 * ACROSS, 2.3 * rows)
     for place, task in zip(axes.flat, tasks, strict=False):
-        for colour, (method, label) in zip(RUN_COLOURS, METHODS.items(), strict=False):
-            draw(place, list(curves[task][method].values()), colour, label)
+        for method, label in METHODS.items():
+            draw(place, list(curves[task][method].values()), COLOURS[method], label)
         for level, style, label in (
             (URLB_EXPERT.get(task), ":", EXPERT),
             (chance.get(task), "--", CHANCE),
@@ -55,22 +56,26 @@ def main(docs: Path) -> None:
         light_grid(place)
     for place in axes.flat[len(tasks) :]:
         place.set_axis_off()
+    for place in axes[:, 0]:
+        place.set_ylabel("return")
+    for place in axes.flat[max(0, len(tasks) - ACROSS) : len(tasks)]:
+        place.set_xlabel("frames of the task")
     lines: dict[str, Artist] = {}
     for place in axes.flat:
         handles, labels = place.get_legend_handles_labels()
         lines.update(zip(labels, handles, strict=True))
     names = [label for label in (*METHODS.values(), EXPERT, CHANCE) if label in lines]
     shown = [lines[label] for label in names]
-    figure.legend(shown, names, loc="outside lower center", ncols=7, frameon=False)
+    figure.legend(shown, names, loc="outside lower center", ncols=len(names), frameon=False)
     (docs / "images" / "urlb-laptop.png").write_bytes(to_png(figure))
 
 
 def draw(place: Axes, seeds: list[dict[int, float]], colour: str, label: str) -> None:
     """Every seed, and the mean where there are several."""
+    alone = len(seeds) == 1
+    width, alpha = (2.2, 1.0) if alone else (0.8, 0.5)
+    name = label if alone else None
     for found in seeds:
-        alone = len(seeds) == 1
-        width, alpha = (2.2, 1.0) if alone else (0.8, 0.5)
-        name = label if alone else None
         place.plot(
             *zip(*sorted(found.items()), strict=True),
             color=colour,
@@ -82,12 +87,6 @@ def draw(place: Axes, seeds: list[dict[int, float]], colour: str, label: str) ->
         frames = sorted(set.intersection(*map(set, seeds)))
         mean = np.mean([[found[x] for x in frames] for found in seeds], 0)
         place.plot(frames, mean, color=colour, linewidth=2.2, label=label)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":
