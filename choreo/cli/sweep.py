@@ -74,8 +74,9 @@ class SweepOptions:
     the disk of the folder."""
     retry: int = 0
     """How often a failed cell is tried again, also one that failed in an earlier call."""
-    only: str | None = None
-    """Only the cells (stage/name) or stages that match this pattern, and what they start from."""
+    only: tuple[str, ...] = ()
+    """Only the cells (stage/name) or stages that match one of these patterns, and what they start
+    from."""
     methods: tuple[str, ...] = ()
     """Only cells of these methods, and what they start from."""
     first_only: bool = False

@@ -86,7 +86,7 @@ class Provenance:
         """Frames and updates in words."""
         if self.count is None:
             return UNKNOWN
-        updates = f", {self.updates:,} updates" if self.updates and self.counted == "frames" else ""
+        updates = f" ({self.updates:,} updates)" if self.updates and self.counted == "frames" else ""
         return f"{self.count:,} {self.counted}{updates}"
 
     def to_json(self) -> dict[str, Any]:

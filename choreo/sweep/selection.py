@@ -9,9 +9,9 @@ from choreo.sweep.names import check_name
 
 
 def select(
-    cells: Sequence[Cell], only: str | None, methods: Sequence[str], first_only: bool
+    cells: Sequence[Cell], only: Sequence[str], methods: Sequence[str], first_only: bool
 ) -> set[str]:
-    """Names of the cells that fit, and of all that they start from.
+    """Names of the cells that fit one of the patterns, and of all that they start from.
 
     Raises UsageError for a pattern that fits no cell or a method that no cell has.
     """
@@ -19,12 +19,13 @@ def select(
     for method in methods:
         check_name("method", method, known, "--methods")
     chosen = [cell for cell in cells if not methods or _of(cell, methods)]
-    if only is not None:
-        chosen = [c for c in chosen if fnmatchcase(c.name, only) or fnmatchcase(c.stage, only)]
+    for pattern in only:
+        if not any(_fits(cell, pattern) for cell in chosen):
+            raise UsageError(f"--only {pattern}: no cell is called so; --list shows their names")
+    if only:
+        chosen = [cell for cell in chosen if any(_fits(cell, pattern) for pattern in only)]
     if first_only:
         chosen = list({cell.stage: cell for cell in reversed(chosen)}.values())
-    if not chosen:
-        raise UsageError(f"--only {only}: no cell is called so; --list shows their names")
     return with_sources(cells, {cell.name for cell in chosen})
 
 
@@ -45,3 +46,7 @@ def find(cells: Sequence[Cell], name: str) -> Cell:
 
 def _of(cell: Cell, methods: Sequence[str]) -> bool:
     return cell.labels.get("method") in methods
+
+
+def _fits(cell: Cell, pattern: str) -> bool:
+    return fnmatchcase(cell.name, pattern) or fnmatchcase(cell.stage, pattern)

@@ -127,6 +127,8 @@ def test_one_cell_of_every_stage(here: Path) -> None:
         (["--only", "finetune"], 3),
         (["--methods", "skills"], 3),
         (["--only", "pretrain"], 1),
+        (["--only", "pretrain", "finetune/*scratch*"], 2),
+        (["--only", "evaluate/*-skills-*", "finetune/*scratch*"], 4),
     ],
 )
 def test_some_cells_and_what_they_start_from(choice: list[str], number: int, here: Path) -> None:
