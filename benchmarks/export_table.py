@@ -30,6 +30,9 @@ COLUMNS = {
 The last one is ours: the share of steps of the skill that was chosen most in the final episodes.
 """
 
+LOGGED = {"selector_entropy": "adaptation/entropy", "imagined_return": "adaptation/return"}
+"""Columns of the curves, and what the metrics call them."""
+
 
 def main(runs: Path, out: Path, curves: Path) -> None:
     """Copy the rows that have a final score; one episode alone has no interval."""
@@ -42,7 +45,7 @@ def main(runs: Path, out: Path, curves: Path) -> None:
     with out.open("w", newline="") as final, curves.open("w", newline="") as on_the_way:
         table, points = (csv.writer(file, lineterminator="\n") for file in (final, on_the_way))
         table.writerow(COLUMNS)
-        points.writerow(["task", "method", "seed", "frames", "return", "selector_entropy"])
+        points.writerow(["task", "method", "seed", "frames", "return", *LOGGED])
         for row in measured:
             points.writerows(
                 [row["task"], row["method"], row["seed"], *point]
@@ -56,20 +59,21 @@ def main(runs: Path, out: Path, curves: Path) -> None:
             table.writerow([row[name] for name in COLUMNS.values()])
 
 
-def evaluations(cell: Path) -> list[tuple[int, str, str]]:
-    """Frames, mean return and the selector's entropy at a fine-tuning's own evaluations.
+def evaluations(cell: Path) -> list[tuple[int | str, ...]]:
+    """Frames, mean return and what was logged before, at a fine-tuning's own evaluations.
 
     Random actions have none; without a selector there is no entropy.
     """
     metrics = cell / "run" / "metrics.jsonl"
     if not metrics.is_file():
         return []
-    found, entropy = [], ""
+    found, logged = [], dict.fromkeys(LOGGED, "")
     for line in map(json.loads, metrics.read_text().splitlines()):
-        if "adaptation/entropy" in line:
-            entropy = f"{line['adaptation/entropy']:.3f}"
+        for name, key in LOGGED.items():
+            if key in line:
+                logged[name] = f"{line[key]:.3f}"
         if line["kind"] == "evaluation":
-            found.append((line["frames"], f"{line['return']:.1f}", entropy))
+            found.append((line["frames"], f"{line['return']:.1f}", *logged.values()))
     return found
 
 

@@ -86,7 +86,8 @@ class Provenance:
         """Frames and updates in words."""
         if self.count is None:
             return UNKNOWN
-        updates = f" ({self.updates:,} updates)" if self.updates and self.counted == "frames" else ""
+        also = bool(self.updates) and self.counted == "frames"
+        updates = f" ({self.updates:,} updates)" if also else ""
         return f"{self.count:,} {self.counted}{updates}"
 
     def to_json(self) -> dict[str, Any]:
