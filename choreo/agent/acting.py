@@ -223,6 +223,12 @@ class Session:
         """Deterministic model state h after the last observation, (num, D)."""
         return self.memory.state.deter
 
+    @property
+    def value(self) -> Tensor | None:
+        """Discounted return that the task's critic expects of the last observation, (num,)."""
+        critic = self.agent.task_critic
+        return None if critic is None else critic(self.memory.state.feat).squeeze(-1)
+
     def act_in_units(
         self, observation: np.ndarray | Mapping[str, np.ndarray], **options: Any
     ) -> np.ndarray:

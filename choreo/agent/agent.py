@@ -96,6 +96,7 @@ class Agent(nn.Module):
         self.spec, self.config, self.parts = spec, config, parts
         self.captures: bool | None = None  # whether sessions act by CUDA graphs; None: on CUDA
         self.posterior: Posterior = "sample"  # what sessions go on with
+        self.has_critics = True  # packs leave out what only learning needs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(spec, config, parts)
@@ -120,6 +121,12 @@ class Agent(nn.Module):
     def plays_task(self) -> bool:
         """Whether the agent was fine-tuned, so that the policy "task" can act."""
         return self.controller is not None or self.task_policy is not None
+
+    @property
+    def task_critic(self) -> nn.Module | None:
+        """Expects the discounted return of the task from features; None where there is none."""
+        policy = self.task_policy if self.controller is None else self.controller.selector
+        return policy.critic if policy is not None and self.has_critics else None
 
     @property
     def num_skills(self) -> int:
@@ -368,6 +375,7 @@ def load_agent_tensors(
     if fresh:
         first = {k: value for k, value in agent.state_dict().items() if LEARNS_ONLY.search(k)}
         own = first | own
+        agent.has_critics = False
     try:
         agent.load_state_dict(own, assign=assign)
     except RuntimeError as error:

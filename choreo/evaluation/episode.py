@@ -18,10 +18,11 @@ class Episode:
     observation t; rewards (T,), received on arrival; coordinates (T + 1, C), the environment's
     named ones; joints_at_limits (T + 1,), share of the limited joints at a limit, NaN where the
     simulator does not know; choices (T,), the skills that a meta-controller chose, empty without
-    one; codes (T + 1,), the nearest code of the posterior h; distances (T + 1,), of h to the
-    decoded code of the commanded skill, empty without one. `skill` is the (first) commanded one,
-    `start` numbers the start of the episode: equal numbers began alike. `ended` is False where the
-    episode was cut at a number of steps. `frames` are pictures (H, W, 3), every few steps.
+    one; values (T + 1,), the discounted return that the task's critic expected of each observation,
+    empty without one; codes (T + 1,), the nearest code of the posterior h; distances (T + 1,), of h
+    to the decoded code of the commanded skill, empty without one. `skill` is the (first) commanded
+    one, `start` numbers the start of the episode: equal numbers began alike. `ended` is False where
+    the episode was cut at a number of steps. `frames` are pictures (H, W, 3), every few steps.
     """
 
     observations: dict[str, np.ndarray]
@@ -39,6 +40,7 @@ class Episode:
     distances: np.ndarray = field(default_factory=lambda: np.zeros(0))
     joints_at_limits: np.ndarray = field(default_factory=lambda: np.zeros(0))
     choices: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    values: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def return_(self) -> float:
@@ -66,6 +68,7 @@ class Episode:
             distances=self.distances[: steps + 1],
             joints_at_limits=self.joints_at_limits[: steps + 1],
             choices=self.choices[:steps],
+            values=self.values[: steps + 1],
             ended=False,
         )
 

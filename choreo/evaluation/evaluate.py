@@ -9,6 +9,7 @@ import numpy as np
 from choreo.agent import Agent, PolicyName
 from choreo.envs import VectorEnv
 from choreo.evaluation.choices import Choices, measure_choices
+from choreo.evaluation.critic import CriticCheck, check_critic
 from choreo.evaluation.rollouts import Actor, Episode, run_episodes
 from choreo.evaluation.scores import Interval, mean_interval
 from choreo.record import derive_seed
@@ -25,11 +26,17 @@ class Evaluation:
     episodes: list[Episode]
     action_repeat: int
     num_skills: int = 0
+    gamma: float | None = None
 
     @property
     def choices(self) -> Choices | None:
         """What the meta-controller chose; None for other policies."""
         return measure_choices(self.episodes, self.num_skills)
+
+    @property
+    def critic(self) -> CriticCheck | None:
+        """What the task's critic expected beside what followed; None where it cannot be told."""
+        return None if self.gamma is None else check_critic(self.episodes, self.gamma)
 
     @property
     def returns(self) -> list[float]:
@@ -73,12 +80,15 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Plain values; with several skills, the same of every skill under `per_skill`.
 
-        Where a meta-controller acted, `choices` has which skill it chose over time.
+        Where a meta-controller acted, `choices` has which skill it chose over time; `critic` what
+        the task's critic expected, and what followed.
         """
         data = {"policy": self.policy, **self._summary()}
         skills = self.skills()
         if self.choices is not None:
             data["choices"] = self.choices.to_json()
+        if self.critic is not None:
+            data["critic"] = self.critic.to_json()
         if len(skills) == 1:
             data["skill"] = skills[0]
         elif skills:
@@ -131,7 +141,8 @@ def evaluate(
         frames_every=frames_every,
         starts=starts,
     )
-    return Evaluation(policy, played, vector.spec.action_repeat, agent.num_skills)
+    gamma = agent.config.imagination.gamma if isinstance(agent, Agent) else None
+    return Evaluation(policy, played, vector.spec.action_repeat, agent.num_skills, gamma)
 
 
 def evaluate_random_skills(

@@ -105,6 +105,7 @@ class _Recording:
     distances: list[float] = field(default_factory=list)
     joints: list[float] = field(default_factory=list)
     choices: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
     thumbnails: list[dict[str, np.ndarray]] = field(default_factory=list)
     images: list[dict[str, np.ndarray]] = field(default_factory=list)
     frames: list[np.ndarray] = field(default_factory=list)
@@ -131,6 +132,7 @@ class _Recording:
             distances=np.array(self.distances, np.float32),
             joints_at_limits=np.array(self.joints),
             choices=np.array(self.choices[: len(self.actions)], np.int64),
+            values=np.array(self.values),
         )
 
 
@@ -216,10 +218,15 @@ class _Player:
 
     @torch.no_grad()
     def _judge(self) -> None:
-        """Write down the choices, the nearest codes, and how far the commanded ones are."""
+        """Write down choices, values, the nearest codes, and how far the commanded ones are."""
+        session, values = self.session, None
+        if isinstance(session, Session) and self.policy == "task":
+            values = session.value
         for row, recording in enumerate(self.rows):
             if recording is not None and self.session.choice is not None:
                 recording.choices.append(int(self.session.choice[row]))
+            if recording is not None and values is not None:
+                recording.values.append(float(values[row]))
         if self.codebook is None or not isinstance(self.session, Session):
             return
         deter = self.session.deter

@@ -7,6 +7,7 @@ EVEN = 0.5  # of the codes: fewer in even use are few [ours]
 CERTAIN = 0.1  # of the entropy of an even choice: less is no choice any more [ours]
 FALLEN = 0.3  # of the best return, and of all differences so far: more is a fall [ours]
 NOTHING = 1e-4  # return that is none: less than what counts as one rewarded step [ours]
+HOPED = 1 / 3  # of the larger of two discounted returns: more above what followed is a hope [ours]
 LATER = 2  # times the first random frames: a reward that was not found by then [ours]
 
 
@@ -38,6 +39,19 @@ def falling_return(returns: Sequence[float]) -> str | None:
     if best - now <= FALLEN * max(abs(best), max(returns) - min(returns)):
         return None
     return f"the return falls: {best:.4g} at best, {returns[-2]:.4g} and {returns[-1]:.4g} at last"
+
+
+def hopeful_critic(expected: float, found: float) -> str | None:
+    """Whether the critic expects far more than what follows, so that policies learn from a hope.
+
+    Both are discounted returns from the same states; without any reward there is nothing to tell.
+    """
+    if abs(found) < NOTHING or expected - found <= HOPED * max(abs(expected), abs(found)):
+        return None
+    return (
+        f"the critic expects a discounted return of {expected:.4g} where {found:.4g} follows: what "
+        "the agent learns from in imagination does not happen"
+    )
 
 
 def no_sequence(frames: int, random_frames: int) -> str | None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from choreo.evaluation.choices import Choices
 from choreo.evaluation.codes import CodeUse
 from choreo.evaluation.conditions import CONDITIONS
+from choreo.evaluation.critic import CriticCheck
 from choreo.evaluation.health import SkillReport
 from choreo.evaluation.model_error import ModelError
+from choreo.record.health import hopeful_critic
 from choreo.report import rules
 from choreo.viz import Table, Tone, Verdict
 
@@ -97,6 +99,17 @@ def choice_verdict(choices: Choices) -> Verdict:
         f"{first} ({percent(float(choices.share[first]))} of the steps); a choice stood for "
         f"{choices.held:,.1f} steps on average.",
     )
+
+
+def critic_verdict(check: CriticCheck) -> Verdict:
+    """Whether what the task's critic expects is what follows."""
+    told = (
+        f"The critic expected a discounted return of {check.expected:,.4g}; {check.found:,.4g} "
+        f"followed (means over {check.steps:,} states)"
+    )
+    if hopeful_critic(check.expected, check.found) is None:
+        return Verdict("good", f"{told}.")
+    return Verdict("bad", f"{told}: what it learns from in imagination does not happen.")
 
 
 def _accuracy(report: SkillReport) -> dict[str, float | None]:

@@ -27,6 +27,7 @@ class HealthWatch:
     ) -> None:
         self.codes, self.adapts_after, self.counted = codes, adapts_after, counted
         self.returns: list[float] = []  # of evaluations, in order of time
+        self.critic: list[float] = []  # what it expected in the last one, and what followed
         self.note = ""
         """What holds now, for people."""
         self._told: set[str] = set()
@@ -40,6 +41,12 @@ class HealthWatch:
         self._told |= found.keys()
         return {f"warning/{name}": 1.0 for name in found}
 
+    def evaluated(self, values: Mapping[str, float]) -> None:
+        """Be told of an evaluation of what is fine-tuned."""
+        self.returns.append(values["return"])
+        if "critic/expected" in values:
+            self.critic = [values["critic/expected"], values["critic/found"]]
+
     def wait(self, frames: int, random_frames: int) -> None:
         """Be told that there is nothing to learn from yet."""
         sentence = health.no_sequence(frames, random_frames)
@@ -52,6 +59,8 @@ class HealthWatch:
     def warnings(self, values: Mapping[str, float], frames: int) -> Warnings:
         """What a line of metrics and the evaluations before it warn of."""
         found: dict[str, str | None] = {"falling_return": health.falling_return(self.returns)}
+        if len(self.critic) == 2:
+            found["hopeful_critic"] = health.hopeful_critic(*self.critic)
         if "codebook/perplexity" in values:
             found["few_codes"] = health.few_codes(values["codebook/perplexity"], self.codes)
         if "adaptation/entropy" in values:
@@ -64,8 +73,9 @@ class HealthWatch:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint records."""
-        return {"returns": self.returns}
+        return {"returns": self.returns, "critic": self.critic}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a recorded state; runs of older versions have none."""
         self.returns = list(state.get("returns") or [])
+        self.critic = list(state.get("critic") or [])

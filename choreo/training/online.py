@@ -117,7 +117,8 @@ class OnlineTrainer(Trainer):
             with self.stopwatch.watch("evaluating"):
                 values = self.evaluator(self.agent, self.count)
             self.logger.write("evaluation", self.counters(), values)
-            self.health.returns += [values["return"]] if self.phase.has_task else []
+            if self.phase.has_task:
+                self.health.evaluated(values)
 
     def close(self) -> None:
         """Free environments and files."""

@@ -335,6 +335,8 @@ def _evaluator(config: OnlineConfig, phase: Phase) -> Evaluator | None:
                 result = evaluate_random_skills(agent, vector, episodes, seed, kept)
             else:
                 result = evaluate(agent, vector, policy, episodes=episodes, seed=seed)
-        return {"return": result.mean}
+        told = result.critic
+        critic = {} if told is None else {"expected": told.expected, "found": told.found}
+        return {"return": result.mean, **{f"critic/{name}": x for name, x in critic.items()}}
 
     return score

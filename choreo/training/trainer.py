@@ -42,7 +42,7 @@ STATE = {
     "clocks": Named(Named(Whole())),
     "logger": {"metrics_bytes": Whole(), "timing_bytes": Whole(), "step": Whole()},
     "computed_with": Maybe(Named(str)),
-    "health": Maybe({"returns": Maybe(Listed(float))}),
+    "health": Maybe({"returns": Maybe(Listed(float)), "critic": Maybe(Listed(float))}),
 }
 """The form of what a checkpoint records of every loop."""
 

@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from choreo.record.health import certain_selector, falling_return, few_codes, missing_reward
+from choreo.record.health import (
+    certain_selector,
+    falling_return,
+    few_codes,
+    hopeful_critic,
+    missing_reward,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +50,27 @@ def test_a_falling_return(returns: list[float], warns: bool) -> None:
     sentence = falling_return(returns)
     assert (sentence is not None) == warns
     assert sentence is None or f"{returns[-1]:.4g} at last" in sentence
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "warns"),
+    [
+        (40.3, 13.2, True),
+        (57.7, 56.7, False),
+        (15.0, 10.1, False),
+        (15.2, 10.0, True),
+        (2.0, 50.0, False),  # too little hope is none
+        (-10.0, -40.0, True),
+        (-30.0, -40.0, False),
+        (0.5, 0.0, False),  # no reward was found: told otherwise
+    ],
+)
+def test_a_critic_that_expects_more_than_follows(
+    expected: float, found: float, warns: bool
+) -> None:
+    sentence = hopeful_critic(expected, found)
+    assert (sentence is not None) == warns
+    assert sentence is None or f"{expected:.4g} where {found:.4g} follows" in sentence
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,14 @@ def test_fine_tuning_is_warned_of_what_its_lines_and_evaluations_show() -> None:
     assert watch.look({"world_model/loss": 1.0}, 20) == {"warning/missing_reward": 1.0}
     assert watch.look({"adaptation/entropy": 2.7}, 30) == {}
     assert watch.look({"adaptation/entropy": 0.02}, 40) == {"warning/certain_selector": 1.0}
-    watch.returns += [300.0, 20.0, 10.0]
+    for value in (300.0, 20.0, 10.0):
+        watch.evaluated({"return": value})
     again = HealthWatch(codes=16, adapts_after=10)
     again.restore(watch.state())
     assert again.look({"adaptation/reward": 0.0}, 50) == {"warning/falling_return": 1.0}
+    watch.evaluated({"return": 300.0, "critic/expected": 40.3, "critic/found": 13.2})
+    again.restore(watch.state())
+    assert again.look({"adaptation/reward": 0.0}, 50) == {"warning/hopeful_critic": 1.0}
     again.restore({})  # a checkpoint of an older version
     assert again.look({"adaptation/reward": 0.0}, 50) == {}
 

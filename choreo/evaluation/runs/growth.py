@@ -29,6 +29,8 @@ LOGGED: dict[str, tuple[str, Good]] = {
     "train/adaptation/return": ("Imagined return of the task", "high"),
     "train/adaptation/entropy": ("Entropy of the meta-controller's choice, nats", None),
     "evaluation/return": ("Return of evaluations", "high"),
+    "evaluation/critic/expected": ("Discounted return that the critic expects", None),
+    "evaluation/critic/found": ("Discounted return that followed in evaluations", "high"),
     "episode/return": ("Return of episodes while learning", None),
 }
 
@@ -103,6 +105,9 @@ def _warnings(run: Run) -> list[str]:
         for name, check in checks.items():
             if values := _values(run, name):
                 found.append(check(values[-1], codes))
+    critic = [_values(run, f"evaluation/critic/{name}") for name in ("expected", "found")]
+    if all(critic):
+        found.append(health.hopeful_critic(critic[0][-1], critic[1][-1]))
     if run.command == "finetune" and isinstance(random_frames, int):
         adapts = bool(_values(run, "train/adaptation/return"))
         found.append(health.missing_reward(adapts, run.reached, random_frames))
