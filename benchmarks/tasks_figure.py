@@ -50,7 +50,7 @@ def main(docs: Path) -> None:
         ):
             if level is not None:
                 place.axhline(level, color=FAINT, linestyle=style, linewidth=1.2, label=label)
-        place.set_ylim(0, 1000)
+        place.set_ylim(0, 250 if task.startswith("jaco") else 1000)  # the most that can be had
         place.set_xticks((0, 50_000, 100_000), ("0", "50,000", "100,000"))
         head(place, task)
         light_grid(place)
