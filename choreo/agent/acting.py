@@ -224,6 +224,7 @@ class Session:
         return self.memory.state.deter
 
     @property
+    @torch.no_grad()
     def value(self) -> Tensor | None:
         """Discounted return that the task's critic expects of the last observation, (num,)."""
         critic = self.agent.task_critic

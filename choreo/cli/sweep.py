@@ -74,9 +74,9 @@ class SweepOptions:
     the disk of the folder."""
     retry: int = 0
     """How often a failed cell is tried again, also one that failed in an earlier call."""
-    only: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
     """Only the cells (stage/name) or stages that match one of these patterns, and what they start
-    from."""
+    from; after SPEC."""
     methods: tuple[str, ...] = ()
     """Only cells of these methods, and what they start from."""
     first_only: bool = False
@@ -102,7 +102,7 @@ def sweep(arguments: list[str]) -> int:
     spec, root = _read(options, options.spec)
     cells = expand(spec, SCHEMA)
     _check_values(cells, root)
-    chosen = select(cells, options.only, options.methods, options.first_only)
+    chosen = select(cells, options.only or (), options.methods, options.first_only)
     board = Board(root, cells, chosen, options.retry)
     if options.list:
         listing(board)
@@ -121,6 +121,8 @@ def sweep(arguments: list[str]) -> int:
 
 
 def _check_counts(options: SweepOptions) -> None:
+    if options.only == ():
+        raise UsageError("--only: no pattern was given; --list shows the names of cells")
     for name, least in (("workers", 1), ("per_device", 1), ("retry", 0)):
         if (value := getattr(options, name)) is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} {value}: at least {least} is needed")

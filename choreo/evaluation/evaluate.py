@@ -141,7 +141,8 @@ def evaluate(
         frames_every=frames_every,
         starts=starts,
     )
-    gamma = agent.config.imagination.gamma if isinstance(agent, Agent) else None
+    own = isinstance(agent, Agent) and agent.spec.id == vector.spec.id  # not another task's rewards
+    gamma = agent.config.imagination.gamma if own else None
     return Evaluation(policy, played, vector.spec.action_repeat, agent.num_skills, gamma)
 
 

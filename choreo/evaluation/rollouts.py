@@ -221,12 +221,12 @@ class _Player:
         """Write down choices, values, the nearest codes, and how far the commanded ones are."""
         session, values = self.session, None
         if isinstance(session, Session) and self.policy == "task":
-            values = session.value
+            values = None if session.value is None else session.value.tolist()
         for row, recording in enumerate(self.rows):
             if recording is not None and self.session.choice is not None:
                 recording.choices.append(int(self.session.choice[row]))
             if recording is not None and values is not None:
-                recording.values.append(float(values[row]))
+                recording.values.append(values[row])
         if self.codebook is None or not isinstance(self.session, Session):
             return
         deter = self.session.deter

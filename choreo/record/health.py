@@ -8,6 +8,7 @@ CERTAIN = 0.1  # of the entropy of an even choice: less is no choice any more [o
 FALLEN = 0.3  # of the best return, and of all differences so far: more is a fall [ours]
 NOTHING = 1e-4  # return that is none: less than what counts as one rewarded step [ours]
 HOPED = 1 / 3  # of the larger of two discounted returns: more above what followed is a hope [ours]
+LITTLE = 0.1  # discounted return: what a fresh critic may say of anything [ours]
 LATER = 2  # times the first random frames: a reward that was not found by then [ours]
 
 
@@ -44,13 +45,15 @@ def falling_return(returns: Sequence[float]) -> str | None:
 def hopeful_critic(expected: float, found: float) -> str | None:
     """Whether the critic expects far more than what follows, so that policies learn from a hope.
 
-    Both are discounted returns from the same states; without any reward there is nothing to tell.
+    Both are discounted returns from the same states. Figures that are nothing, or no numbers, tell
+    nothing.
     """
-    if abs(found) < NOTHING or expected - found <= HOPED * max(abs(expected), abs(found)):
+    most = max(abs(expected), abs(found))
+    if not (math.isfinite(most) and most >= LITTLE and expected - found > HOPED * most):
         return None
     return (
-        f"the critic expects a discounted return of {expected:.4g} where {found:.4g} follows: what "
-        "the agent learns from in imagination does not happen"
+        f"the critic expects a discounted return of {expected:.4g} where {found:.4g} follows in "
+        "the simulator: the agent learns from a hope"
     )
 
 

@@ -109,7 +109,7 @@ def critic_verdict(check: CriticCheck) -> Verdict:
     )
     if hopeful_critic(check.expected, check.found) is None:
         return Verdict("good", f"{told}.")
-    return Verdict("bad", f"{told}: what it learns from in imagination does not happen.")
+    return Verdict("bad", f"{told}: it learns from a hope.")
 
 
 def _accuracy(report: SkillReport) -> dict[str, float | None]:

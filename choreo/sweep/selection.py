@@ -21,7 +21,10 @@ def select(
     chosen = [cell for cell in cells if not methods or _of(cell, methods)]
     for pattern in only:
         if not any(_fits(cell, pattern) for cell in chosen):
-            raise UsageError(f"--only {pattern}: no cell is called so; --list shows their names")
+            of = " of these methods" if methods else ""
+            raise UsageError(
+                f"--only {pattern}: no cell{of} is called so; --list shows their names"
+            )
     if only:
         chosen = [cell for cell in chosen if any(_fits(cell, pattern) for pattern in only)]
     if first_only:

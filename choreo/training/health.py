@@ -44,8 +44,8 @@ class HealthWatch:
     def evaluated(self, values: Mapping[str, float]) -> None:
         """Be told of an evaluation of what is fine-tuned."""
         self.returns.append(values["return"])
-        if "critic/expected" in values:
-            self.critic = [values["critic/expected"], values["critic/found"]]
+        names = ("critic/expected", "critic/found")
+        self.critic = [values[name] for name in names if name in values]
 
     def wait(self, frames: int, random_frames: int) -> None:
         """Be told that there is nothing to learn from yet."""

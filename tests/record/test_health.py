@@ -62,7 +62,10 @@ def test_a_falling_return(returns: list[float], warns: bool) -> None:
         (2.0, 50.0, False),  # too little hope is none
         (-10.0, -40.0, True),
         (-30.0, -40.0, False),
-        (0.5, 0.0, False),  # no reward was found: told otherwise
+        (40.0, 0.0, True),
+        (0.05, 0.0, False),  # no more than noise
+        (math.nan, 1.0, False),
+        (math.inf, 1.0, False),
     ],
 )
 def test_a_critic_that_expects_more_than_follows(

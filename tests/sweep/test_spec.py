@@ -179,6 +179,7 @@ def test_wrong_specs(
         ("", "urlb-states"),
         ("tiny --methods skill", "unknown method 'skill'; did you mean 'skills'"),
         ("tiny --only fintune/*", "no cell is called so"),
+        ("tiny --only", "--only: no pattern was given"),
         ("tiny --only pretrain fintune/*", "--only fintune/*: no cell is called so"),
         ("tiny --cell pretrain/point_mass-s2", "did you mean 'pretrain/point_mass-s1'"),
         ("tiny --set pretran.frames=5", "unknown stage 'pretran'; did you mean 'pretrain'"),

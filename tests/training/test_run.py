@@ -217,15 +217,16 @@ def test_the_model_waits_and_random_skills_are_evaluated_where_it_is_told_to(
 ) -> None:
     """As the authors do; both cost updates or returns, so the small presets do otherwise."""
     options = ["--from", str(plain), "--training.evaluate-every", "30"]
-    options += ["--training.evaluate-episodes", "2", "--adaptation.before-reward"]
+    options += ["--training.evaluate-episodes", "2", "--imagination.gamma", "0.1"]
+    options += ["--adaptation.before-reward"]
     waits = [*options, "random-skill", "--adaptation.model-waits"]
     one = finetune(tmp_path / "one", *waits, frames=60)
     other = finetune(tmp_path / "other", *options, "selector", frames=60)
     assert state(one)["learner"]["updates"] == 2 < state(other)["learner"]["updates"]
-    played = [
-        [line["return"] for line in metrics(run) if line["kind"] == "evaluation"]
-        for run in (one, other)
-    ]
+    lines = [[x for x in metrics(run) if x["kind"] == "evaluation"] for run in (one, other)]
+    assert "critic/expected" not in lines[0][0], "random skills have no critic"
+    assert all("critic/expected" in x and "critic/found" in x for x in lines[1])
+    played = [[line["return"] for line in found] for found in lines]
     assert len(played[0]) == len(played[1]) == 2 and played[0][0] != played[1][0]
 
 

@@ -50,6 +50,14 @@ def test_a_task_whose_reward_is_not_found(tmp_path: Path) -> None:
     assert any("no reward found in 300 frames" in one for one in found.warnings)
 
 
+def test_a_critic_that_hopes(tmp_path: Path) -> None:
+    told = {"return": 134.0, "critic/expected": 40.3, "critic/found": 13.2}
+    lines = [{"kind": "evaluation", "frames": 300, **told}]
+    found = measure_growth(run_of(tmp_path / "run", lines, "finetune"))
+    assert any("expects a discounted return of 40.3 where 13.2" in one for one in found.warnings)
+    assert found.series["evaluation/critic/expected"].points == [[300, 40.3]]
+
+
 def test_further_curves_stand_beside(tmp_path: Path) -> None:
     more = {"hits": Series("Hit rate in imagination", [[10, 0.5]], "high")}
     found = measure_growth(run_of(tmp_path / "run", []), more)
