@@ -148,8 +148,8 @@ def evaluate(arguments: list[str]) -> None:
         console.print(_evaluation_table(result))
         if result.choices is not None:
             console.print(_choice_table(result.choices))
-        if result.critic is not None:
-            console.print(critic_verdict(result.critic).sentence)
+        if (critic := result.critic) is not None:
+            console.print(critic_verdict(critic).sentence)
     if options.video is not None:
         _film(options, agent, policy, skills)
         print(f"video: {options.video}", file=sys.stderr if options.json else sys.stdout)

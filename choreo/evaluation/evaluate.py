@@ -87,8 +87,8 @@ class Evaluation:
         skills = self.skills()
         if self.choices is not None:
             data["choices"] = self.choices.to_json()
-        if self.critic is not None:
-            data["critic"] = self.critic.to_json()
+        if (critic := self.critic) is not None:
+            data["critic"] = critic.to_json()
         if len(skills) == 1:
             data["skill"] = skills[0]
         elif skills:
@@ -141,8 +141,9 @@ def evaluate(
         frames_every=frames_every,
         starts=starts,
     )
-    own = isinstance(agent, Agent) and agent.spec.id == vector.spec.id  # not another task's rewards
-    gamma = agent.config.imagination.gamma if own else None
+    gamma = None
+    if isinstance(agent, Agent) and agent.spec.id == vector.spec.id:  # not another task's rewards
+        gamma = agent.config.imagination.gamma
     return Evaluation(policy, played, vector.spec.action_repeat, agent.num_skills, gamma)
 
 

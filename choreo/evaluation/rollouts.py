@@ -221,7 +221,8 @@ class _Player:
         """Write down choices, values, the nearest codes, and how far the commanded ones are."""
         session, values = self.session, None
         if isinstance(session, Session) and self.policy == "task":
-            values = None if session.value is None else session.value.tolist()
+            expected = session.value
+            values = None if expected is None else expected.tolist()
         for row, recording in enumerate(self.rows):
             if recording is not None and self.session.choice is not None:
                 recording.choices.append(int(self.session.choice[row]))
