@@ -48,7 +48,11 @@ class Worker:
                 stdout=child_output(),
             )
         worker = Worker(process, ours)
-        reader, worker._writer = await asyncio.open_connection(sock=ours)
+        try:
+            reader, worker._writer = await asyncio.open_connection(sock=ours)
+        except BaseException:  # cancelled, most often: nobody else knows of the process
+            _end(process)
+            raise
         worker._reading = asyncio.create_task(worker._read(reader))
         return worker
 
@@ -103,10 +107,7 @@ class Worker:
 
     def kill(self) -> None:
         """End the process at once; a second call does nothing."""
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(END_SECONDS)
+        _end(self.process)
         self._reading.cancel()
         self._writer.close()
 
@@ -121,6 +122,7 @@ class Pool:
         self._ending: list[Worker] = []  # killed, and not gone yet on a busy machine
         self._slots = asyncio.Semaphore(most)
         self._reaper: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def full(self) -> bool:
@@ -156,6 +158,9 @@ class Pool:
             self._reaper = asyncio.create_task(self._reap())
         worker = await Worker.start()
         self.workers.add(worker)
+        if self._closed:  # while it started
+            self._drop(worker)
+            raise WorkerLost("The studio has ended")
         return worker
 
     def _give_back(self, worker: Worker) -> None:
@@ -181,12 +186,20 @@ class Pool:
                     self._drop(worker)
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, also those that are still starting."""
+        self._closed = True
         if self._reaper is not None:
             self._reaper.cancel()
         for worker in list(self.workers):
             self._drop(worker)
         self._free.clear()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_SECONDS)
 
 
 def _command(descriptor: int) -> list[str]:
