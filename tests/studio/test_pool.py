@@ -34,11 +34,12 @@ def test_a_worker_that_takes_long_to_go_is_taken_leave_of_later(
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes that the test starts."""
     processes: list[subprocess.Popen[bytes]] = []
-    popen = subprocess.Popen
+    popen: Any = subprocess.Popen
 
-    def start(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
-        processes.append(popen(*arguments, **options))
-        return processes[-1]
+    def start(*arguments: Any, **options: Any) -> Any:
+        process = popen(*arguments, **options)
+        processes.append(process)
+        return process
 
     monkeypatch.setattr(subprocess, "Popen", start)
     return processes

@@ -43,8 +43,10 @@ class ProcessVector(VectorEnv):
             # no back end, and the others say in their worker that there is none.
             with suppress(RendererUnavailable):
                 backends.choose_backend()
-        self._workers = [_Worker(id, index) for index in range(num)]
+        self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
+        for index in range(num):  # where one cannot start, those before it are ended
+            self._workers.append(_Worker(id, index))
         try:
             self.spec: EnvSpec = common_spec(self._ask_all([("make", id, options)] * num))
         except ChoreoError:
@@ -140,6 +142,7 @@ class _Worker:
     def __init__(self, id: str, index: int) -> None:
         self._name = f"environment {index} ({id})"
         ours, theirs = socket.socketpair()
+        self._connection = Connection(ours.detach())
         with theirs:
             self.process = subprocess.Popen(
                 _command(theirs.fileno()),
@@ -148,7 +151,6 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=child_output(),  # what simulators print is no result
             )
-        self._connection = Connection(ours.detach())
 
     def send(self, request: tuple[Any, ...]) -> None:
         try:

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import socket
@@ -6,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +63,25 @@ def test_serial_and_process_vectors_are_bitwise_equal() -> None:
                 assert np.array_equal(getattr(left, name), getattr(right, name))
         assert np.array_equal(serial.coordinates(), process.coordinates())
     wait_until_gone(process.process_ids)
+
+
+def test_a_worker_that_cannot_start_leaves_none_of_those_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processes: list[subprocess.Popen[bytes]] = []
+    popen: Any = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        if processes:
+            raise BlockingIOError("no more processes")
+        processes.append(popen(*arguments, **options))
+        return processes[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(BlockingIOError):
+        make_vector(TASK, 2, True)
+    gc.collect()
+    assert processes[0].returncode is not None
 
 
 @pytest.mark.parametrize("command", [process._command, pool._command])
