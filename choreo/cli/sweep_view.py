@@ -111,10 +111,11 @@ def counts(standings: dict[str, Standing]) -> str:
 
 
 def listing(board: Board) -> None:
-    """Every cell of a board and how it stands."""
-    console, standings = Console(file=sys.stdout), board.standings()
+    """Every chosen cell of a board and how it stands."""
+    console, every = Console(file=sys.stdout), board.standings()
+    standings = {name: one for name, one in every.items() if name in board.chosen}
     for name, standing in standings.items():
-        kind = "missing" if standing.kind in ("ready", "left out") else standing.kind
+        kind = "missing" if standing.kind == "ready" else standing.kind
         text = f"{kind:<8} {name}{f'  ({standing.reason})' if standing.reason else ''}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     console.print(counts(standings), highlight=False)
