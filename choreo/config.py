@@ -275,6 +275,12 @@ class FinetuneConfig(OnlineConfig):
                 f"--freeze-skills with --start {start}: no skill acts or learns there; leave it "
                 "out, or give --start skills"
             )
+        if self.adaptation.search_with == "explorer" and start != "skills":
+            raise UsageError(
+                f"--adaptation.search-with explorer with --start {start}: only an agent "
+                "that starts from skills keeps the explorer beside them; leave it out, or give "
+                "--start skills"
+            )
         return replace(self, start=start, from_scratch=start == "scratch")
 
     def agent_config(self) -> AgentConfig:
@@ -314,6 +320,7 @@ LATER_OPTIONS = {
     "adaptation.reward_gradient": True,
     "adaptation.model_waits": False,
     "adaptation.before_reward": "selector",
+    "adaptation.search_with": "skills",
     "imagination.clamp_stops": False,
     "model.standardize_floor": 0.05,
 }

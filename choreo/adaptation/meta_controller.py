@@ -29,6 +29,9 @@ class AdaptationConfig:
     before_reward: Literal["random-skill", "selector"] = "random-skill"
     """Who plays in evaluations during training until the meta-controller begins to learn: random
     skills, kept for `skill-steps`, or the untrained selector. [authors]"""
+    search_with: Literal["skills", "explorer"] = "skills"
+    """Who acts until then: random skills, or the explorer's policy of pre-training, which finds
+    rewards that skills pass by. [skills: authors; explorer: ours]"""
 
 
 class MetaController(nn.Module):

@@ -18,7 +18,8 @@ def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills")
     Reward head, critics and meta-controller begin anew (paper section 3.3); from "explorer" and
     "model" there is one policy for the task instead, the explorer's or a fresh one. Model and
     skill settings and all sizes come from the pre-trained agent, other imagination and adaptation
-    settings from `config`. Raises UsageError for "explorer" where none was trained.
+    settings from `config`. Raises UsageError for "explorer", and for settings that search with the
+    explorer, where none was trained.
     """
     old = agent.config
     sized = replace(
@@ -36,17 +37,20 @@ def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills")
         getattr(fresh.world_model, name).load_state_dict(source)
     fresh.skills.load_state_dict(agent.skills.state_dict())
     fresh.skill_policy.actor.load_state_dict(agent.skill_policy.actor.state_dict())
-    if start == "explorer":
-        assert fresh.task_policy is not None
-        fresh.task_policy.actor.load_state_dict(_trained_explorer(agent).actor.state_dict())
+    explorer = fresh.task_policy if start == "explorer" else fresh.explorer
+    if explorer is not None:
+        explorer.actor.load_state_dict(_trained_explorer(agent, start).actor.state_dict())
     return fresh
 
 
-def _trained_explorer(agent: Agent) -> ActorCritic:
+def _trained_explorer(agent: Agent, start: Start) -> ActorCritic:
     if agent.explorer is not None and not agent._explores_by_chance():
         return agent.explorer
     why = "explored by random actions" if agent.explorer else f"comes from {agent.parts}"
+    wish, instead = "start from", "Give --start skills or --start model"
+    if start == "skills":
+        wish, instead = "search with", "Give --adaptation.search-with skills"
     raise UsageError(
-        f"there is no trained explorer to start from: this agent {why}. Give --start skills or "
-        "--start model, or a run of `choreo pretrain` with an exploration bonus"
+        f"there is no trained explorer to {wish}: this agent {why}. {instead}, or a run of "
+        "`choreo pretrain` with an exploration bonus"
     )

@@ -114,6 +114,8 @@ class Agent(nn.Module):
             self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
         elif parts == "adaptation":
             self.controller = MetaController(feat, codes, config.imagination, config.adaptation)
+            if config.adaptation.search_with == "explorer":
+                self.explorer = ActorCritic(feat, 0, actions, config.imagination)
         elif parts == "task":
             self.task_policy = ActorCritic(feat, 0, actions, config.imagination)
 

@@ -66,9 +66,10 @@ class Exploring(Phase):
 class Adapting(Phase):
     """Fine-tuning: random skills until the reward is found, then the samples of the task's policy.
 
-    Until then neither selector nor skill policy learns, the world model does (paper section 3.3).
-    Without `explores_by_skills` the task's policy, the explorer's or a fresh one, acts throughout
-    and rests for as long.
+    Until then neither selector nor skill policy learns, the world model does (paper section 3.3),
+    and with `search_with` "explorer" its samples act in place of random skills. Without
+    `explores_by_skills` the task's policy, the explorer's or a fresh one, acts throughout and rests
+    for as long.
     """
 
     has_task = True
@@ -97,6 +98,10 @@ class Adapting(Phase):
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
         if not self.explores_by_skills or self._adapts(frames):
             return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
+        if self.config.search_with == "explorer":
+            return session.act(
+                step.observation, policy="explore", sample=True, is_first=step.is_first
+            )
         skill = self._random_skill(step.is_first)
         return session.act(step.observation, skill, sample=True, is_first=step.is_first)
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from toy_agents import CONFIG, SPEC, changed, copies, toy_agent, toy_batch
 from toy_envs import Point
 
 import choreo
+from choreo.adaptation import AdaptationConfig
 from choreo.agent import Agent, AgentConfig, Memory, Parts, adapt, restore_agent
 from choreo.envs.simulated import SimulatedEnvironment
 from choreo.envs.simulators.gym import GymSimulator
@@ -262,6 +264,17 @@ def test_one_policy_for_the_task_is_the_explorer_or_a_fresh_one() -> None:
         assert np.array_equal(play(old, skill=3), play(new, skill=3))
         critic = new.state_dict()["task_policy.critic.linears.0.weight"]
         assert not critic.equal(old.state_dict()["explorer.critic.linears.0.weight"])
+
+
+def test_an_agent_that_searches_with_the_explorer_keeps_it_beside_the_skills() -> None:
+    old = toy_agent(seed=1)
+    searching = replace(CONFIG, adaptation=AdaptationConfig(search_with="explorer"))
+    new = adapt(old, searching, seed=2)
+    assert new.controller is not None and new.plays_task
+    assert np.array_equal(play(old, policy="explore"), play(new, policy="explore"))
+    assert np.array_equal(play(old, skill=3), play(new, skill=3))
+    with pytest.raises(UsageError, match=r"search with.*comes from offline.*search-with skills"):
+        adapt(toy_agent("offline"), searching, seed=2)
 
 
 def test_an_agent_that_explored_by_chance_has_no_explorer_to_start_from() -> None:

@@ -230,6 +230,20 @@ def test_the_model_waits_and_random_skills_are_evaluated_where_it_is_told_to(
     assert len(played[0]) == len(played[1]) == 2 and played[0][0] != played[1][0]
 
 
+def test_the_explorer_searches_in_place_of_skills(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--from", str(plain), "--adaptation.search-with", "explorer"]
+    kept = "agent.explorer.actor.mean.weight"
+    one = finetune(tmp_path / "one", *options, frames=60)
+    assert tensors(plain)[kept].equal(tensors(one)[kept]), "it acts and does not learn"
+    parts = finetune(tmp_path / "parts", *options, frames=30)
+    assert_same_run(one, finetune(parts, *options, frames=60))
+    words = ["finetune", *options, "--start", "model", "--run-dir", str(tmp_path / "none")]
+    assert main([*words, "--env", "toy_envs:point"]) == 2
+    assert "--adaptation.search-with explorer with --start model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["episode", "stream"])
 def test_a_run_goes_on_bitwise_with_either_kind_of_sequences(tmp_path: Path, option: str) -> None:
     options = ["--training.sequences", option, "--training.environments", "2"]
