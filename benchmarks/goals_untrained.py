@@ -1,10 +1,11 @@
 """Tasks that nobody trained for: what the skill returns that imagination ranks first.
 
-`python benchmarks/goals_untrained.py CSV RUN TASK ...` imagines every skill of a pre-trained agent
-from four starts, judges what it imagined by the task's reward, and plays the best one in the
-simulator beside all skills, the explorer and random actions. Starts are equal; of "all skills"
-each meets the first four. Nothing is chosen where a reward cannot be told from what the agent
-observes. "found" is the share of episodes with a reward.
+`python benchmarks/goals_untrained.py CSV RUN TASK ... [--sample]` imagines every skill of a
+pre-trained agent from four starts, judges what it imagined by the task's reward, and plays the best
+one in the simulator beside all skills, the explorer and random actions. Starts are equal; of "all
+skills" each meets the first four. Nothing is chosen where a reward cannot be told from what the
+agent observes. "found" is the share of episodes with a reward. Policies act by their mean, with
+--sample as they do in training.
 """
 
 import csv
@@ -25,7 +26,7 @@ STARTS, STEPS, EPISODES, SEED = 4, 100, 20, 1000
 FOUND = 0.01  # a return above it
 
 
-def main(path: Path, run: Path, tasks: list[str]) -> None:
+def main(path: Path, run: Path, tasks: list[str], sample: bool) -> None:
     """Write one row for each task and policy."""
     agent = load(find_checkpoint(run))
     with path.open("w", newline="") as file:
@@ -42,7 +43,7 @@ def main(path: Path, run: Path, tasks: list[str]) -> None:
                     ("random", None, "random", EPISODES),
                 ]
                 for who, skills, policy, episodes in players[best is None :]:
-                    found = evaluate(agent, vector, policy, episodes, SEED, skills)
+                    found = evaluate(agent, vector, policy, episodes, SEED, skills, sample)
                     interval = found.interval95
                     assert interval is not None
                     numbers = [f"{x:.1f}" for x in (found.mean, *interval)]
@@ -66,4 +67,5 @@ def ranked_first(agent: Agent, vector: VectorEnv, task: str) -> int | None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    words = [word for word in sys.argv[1:] if word != "--sample"]
+    main(Path(words[0]), Path(words[1]), words[2:], "--sample" in sys.argv)

@@ -50,8 +50,8 @@ class TrainingConfig(BatchConfig):
     update_every: int = 10
     """Frames between two updates. [authors]"""
     random_frames: int = 4000
-    """Frames at the start with random actions (pre-training) or random skills (fine-tuning).
-    [authors]"""
+    """Frames at the start with random actions (pre-training), or with random skills or what
+    `adaptation.search-with` says (fine-tuning). [authors]"""
     environments: int = 1
     """Environments stepped together. [authors: 1]"""
     parallel: bool = False
@@ -275,11 +275,13 @@ class FinetuneConfig(OnlineConfig):
                 f"--freeze-skills with --start {start}: no skill acts or learns there; leave it "
                 "out, or give --start skills"
             )
-        if self.adaptation.search_with == "explorer" and start != "skills":
+        search = self.adaptation.search_with
+        searchers = {"skills": ("skills", "explorer", "random"), "scratch": ("skills", "random")}
+        if search not in searchers.get(start, ("skills",)):
             raise UsageError(
-                f"--adaptation.search-with explorer with --start {start}: only an agent "
-                "that starts from skills keeps the explorer beside them; leave it out, or give "
-                "--start skills"
+                f"--adaptation.search-with {search} with --start {start}: it takes the place of "
+                "random skills, and the explorer is there beside pre-trained ones alone; leave it "
+                "out, or give --start skills"
             )
         return replace(self, start=start, from_scratch=start == "scratch")
 

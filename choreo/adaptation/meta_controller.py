@@ -29,9 +29,10 @@ class AdaptationConfig:
     before_reward: Literal["random-skill", "selector"] = "random-skill"
     """Who plays in evaluations during training until the meta-controller begins to learn: random
     skills, kept for `skill-steps`, or the untrained selector. [authors]"""
-    search_with: Literal["skills", "explorer"] = "skills"
-    """Who acts until then: random skills, or the explorer's policy of pre-training, which finds
-    rewards that skills pass by. [skills: authors; explorer: ours]"""
+    search_with: Literal["skills", "explorer", "random"] = "skills"
+    """Who acts in training until then: random skills, the explorer's policy of pre-training, or
+    random actions. The others may meet rewards that skills pass by; evaluations are as
+    `before-reward` says. [skills: authors; the others: ours]"""
 
 
 class MetaController(nn.Module):

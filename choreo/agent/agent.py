@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 Parts = Literal["pretraining", "offline", "adaptation", "task"]
-"""What an agent holds beside model and skills: an explorer, nothing, a meta-controller, or one
-policy for the task."""
+"""What an agent holds beside model and skills: an explorer, nothing, a meta-controller (and an
+explorer that acts until the reward is found), or one policy for the task."""
 
 SAVED = {checkpoint.TENSORS, checkpoint.STATE}
 """The files of a saved agent."""
@@ -89,7 +89,7 @@ class AgentConfig:
 
 
 class Agent(nn.Module):
-    """World model, skill space and skill policy, with an explorer or what plays a task."""
+    """World model, skill space and skill policy, with an explorer, what plays a task, or both."""
 
     def __init__(self, spec: EnvSpec, config: AgentConfig, parts: Parts, seed: int = 0) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Agent(nn.Module):
             self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
         elif parts == "adaptation":
             self.controller = MetaController(feat, codes, config.imagination, config.adaptation)
-            if config.adaptation.search_with == "explorer":
+            if config.adaptation.search_with == "explorer":  # which acts and no longer learns
                 self.explorer = ActorCritic(feat, 0, actions, config.imagination)
         elif parts == "task":
             self.task_policy = ActorCritic(feat, 0, actions, config.imagination)

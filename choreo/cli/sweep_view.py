@@ -30,7 +30,7 @@ class View:
         self._next = self._summary = 0.0
 
     def __enter__(self) -> "View":
-        self._before = self._standings()
+        self._before = self._board.standings()
         self._say(f"{self._board.root}: {counts(self._before)}")
         if self._console.is_terminal:
             self._live.start()
@@ -42,7 +42,7 @@ class View:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._tell(self._standings())
+        self._tell(self._board.standings())
         if self._console.is_terminal:
             self._live.stop()
 
@@ -51,7 +51,7 @@ class View:
         began = time.monotonic()
         if began < self._next:
             return
-        standings = self._standings()
+        standings = self._board.standings()
         self._tell(standings)
         if self._console.is_terminal:
             self._live.update(self._table(standings), refresh=True)
@@ -63,7 +63,7 @@ class View:
 
     def tell_end(self) -> int:
         """Say what is left and name every failure with its log; the exit code of the sweep."""
-        standings = self._standings()
+        standings = self._board.standings()
         self._say(f"{self._board.root}: {counts(standings)}")
         for name, standing in standings.items():
             if standing.kind == "failed":
@@ -73,10 +73,6 @@ class View:
         for reason, number in waits.items():
             self._say(f"{number} {'cell' if number == 1 else 'cells'} {reason}")
         return 0 if all(s.kind == "done" for s in standings.values()) else 1
-
-    def _standings(self) -> dict[str, Standing]:
-        found = self._board.standings()
-        return {name: found[name] for name in found if name in self._board.chosen}
 
     def _tell(self, standings: dict[str, Standing]) -> None:
         """A line for every cell that began, ended or failed."""
@@ -111,9 +107,8 @@ def counts(standings: dict[str, Standing]) -> str:
 
 
 def listing(board: Board) -> None:
-    """Every chosen cell of a board and how it stands."""
-    console, every = Console(file=sys.stdout), board.standings()
-    standings = {name: one for name, one in every.items() if name in board.chosen}
+    """Every chosen cell of a board, and what it starts from, and how they stand."""
+    console, standings = Console(file=sys.stdout), board.standings()
     for name, standing in standings.items():
         kind = "missing" if standing.kind == "ready" else standing.kind
         text = f"{kind:<8} {name}{f'  ({standing.reason})' if standing.reason else ''}"

@@ -154,14 +154,19 @@ class Pool:
         return worker
 
     async def _start(self) -> Worker:
+        self._refuse_when_closed()
         if self._reaper is None:
             self._reaper = asyncio.create_task(self._reap())
         worker = await Worker.start()
         self.workers.add(worker)
         if self._closed:  # while it started
             self._drop(worker)
-            raise WorkerLost("The studio has ended")
+        self._refuse_when_closed()
         return worker
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise WorkerLost("The studio has ended")
 
     def _give_back(self, worker: Worker) -> None:
         if worker.at_rest and worker.alive:

@@ -89,9 +89,10 @@ class Board:
             return all(self._stand(cell).kind in ("done", "failed", "blocked") for cell in chosen)
 
     def standings(self) -> dict[str, Standing]:
-        """How every cell stands now."""
+        """How every chosen cell stands now."""
         with self._mutex:
-            return {cell.name: self._stand(cell) for cell in self.cells}
+            chosen = (cell for cell in self.cells if cell.name in self.chosen)
+            return {cell.name: self._stand(cell) for cell in chosen}
 
     def _ready(self, cell: Cell) -> bool:
         if cell.name not in self.chosen or cell.name in self._in_hand:

@@ -63,11 +63,15 @@ class Exploring(Phase):
         self.updates = int(state["updates"])
 
 
+SEARCHING: dict[str, PolicyName] = {"skills": "skill", "explorer": "explore", "random": "random"}
+"""The policy that acts until the reward is found, by `AdaptationConfig.search_with`."""
+
+
 class Adapting(Phase):
     """Fine-tuning: random skills until the reward is found, then the samples of the task's policy.
 
-    Until then neither selector nor skill policy learns, the world model does (paper section 3.3),
-    and with `search_with` "explorer" its samples act in place of random skills. Without
+    Until then neither selector nor skill policy learns, the world model does (paper section 3.3);
+    `search_with` may put the explorer's samples or random actions in place of the skills. Without
     `explores_by_skills` the task's policy, the explorer's or a fresh one, acts throughout and rests
     for as long.
     """
@@ -98,12 +102,9 @@ class Adapting(Phase):
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
         if not self.explores_by_skills or self._adapts(frames):
             return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
-        if self.config.search_with == "explorer":
-            return session.act(
-                step.observation, policy="explore", sample=True, is_first=step.is_first
-            )
-        skill = self._random_skill(step.is_first)
-        return session.act(step.observation, skill, sample=True, is_first=step.is_first)
+        searching = SEARCHING[self.config.search_with]
+        skill = self._random_skill(step.is_first) if searching == "skill" else None
+        return session.act(step.observation, skill, searching, True, step.is_first)
 
     def _random_skill(self, is_first: np.ndarray) -> np.ndarray:
         """A new skill at the start of an episode and every `skill_steps` steps in it."""

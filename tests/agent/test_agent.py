@@ -273,7 +273,9 @@ def test_an_agent_that_searches_with_the_explorer_keeps_it_beside_the_skills() -
     assert new.controller is not None and new.plays_task
     assert np.array_equal(play(old, policy="explore"), play(new, policy="explore"))
     assert np.array_equal(play(old, skill=3), play(new, skill=3))
-    with pytest.raises(UsageError, match=r"search with.*comes from offline.*search-with skills"):
+    with pytest.raises(
+        UsageError, match=r"search with.*learned from recorded data.*search-with skills"
+    ):
         adapt(toy_agent("offline"), searching, seed=2)
 
 
@@ -281,8 +283,8 @@ def test_an_agent_that_explored_by_chance_has_no_explorer_to_start_from() -> Non
     by_chance = toy_agent(exploration=ExplorationConfig(kind="random"))
     for old, why in (
         (by_chance, "explored by random actions"),
-        (toy_agent("offline"), "comes from offline"),
-        (toy_agent("task"), "comes from task"),
+        (toy_agent("offline"), "learned from recorded data"),
+        (toy_agent("task"), "was fine-tuned"),
     ):
         with pytest.raises(UsageError, match=why):
             adapt(old, CONFIG, seed=2, start="explorer")

@@ -73,6 +73,8 @@ def test_a_pool_closed_while_a_worker_starts_ends_it(begun: list[subprocess.Pope
         with pytest.raises(WorkerLost, match="has ended"):
             await use
         assert not pool.workers
+        with pytest.raises(WorkerLost, match="has ended"):
+            await use_one()
 
     asyncio.run(close())
     assert [process.returncode for process in begun] == [-9]

@@ -111,7 +111,7 @@ def test_there_is_no_explorer_to_start_from(
     where = ["--env", "toy_envs:point", "--frames", "60", "--run-dir", str(tmp_path / "task")]
     assert main(["finetune", "--from", str(run), "--start", "explorer", *QUIET, *where]) == 2
     error = capsys.readouterr().err
-    assert "no trained explorer" in error and "offline" in error and "--start model" in error
+    assert "no trained explorer" in error and "recorded data" in error and "--start model" in error
     assert not (tmp_path / "task").exists()
     assert main(["finetune", "--from", str(run), "--start", "model", *QUIET, *where]) == 0
 

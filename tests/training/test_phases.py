@@ -76,14 +76,15 @@ def test_until_then_random_skills_act_each_for_a_few_steps() -> None:
     assert all(sample for _, _, sample in session.asked)
 
 
-def test_the_explorer_searches_where_it_is_told_to() -> None:
-    session, config = Recorder(2), AdaptationConfig(reward_threshold=0.5, search_with="explorer")
+@pytest.mark.parametrize(("who", "policy"), [("explorer", "explore"), ("random", "random")])
+def test_others_than_skills_search_where_they_are_told_to(who: Any, policy: str) -> None:
+    session, config = Recorder(2), AdaptationConfig(reward_threshold=0.5, search_with=who)
     phase = Adapting(10, config, 1000, np.random.default_rng(0))
     for frames in (0, 10):
         phase.act(session, step(), frames)
     phase.resting(rewards(1.0), 10)
     phase.act(session, step(), 10)
-    assert session.asked == [("explore", None, True)] * 2 + [("task", None, True)]
+    assert session.asked == [(policy, None, True)] * 2 + [("task", None, True)]
 
 
 def test_without_skills_the_policy_of_the_task_acts_from_the_first_frame() -> None:

@@ -234,14 +234,20 @@ def test_the_explorer_searches_in_place_of_skills(
     plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--from", str(plain), "--adaptation.search-with", "explorer"]
-    kept = "agent.explorer.actor.mean.weight"
     one = finetune(tmp_path / "one", *options, frames=60)
-    assert tensors(plain)[kept].equal(tensors(one)[kept]), "it acts and does not learn"
+    kept = [key for key in tensors(one) if key.startswith("agent.explorer.actor.")]
+    old, new = tensors(plain), tensors(one)
+    assert kept and all(old[key].equal(new[key]) for key in kept), "it acts and does not learn"
+    by_chance = finetune(tmp_path / "by_chance", *options[:3], "random", frames=60)
+    by_skills = finetune(tmp_path / "by_skills", *options[:2], frames=60)
+    found = [steps(run)["action"][1:21] for run in (one, by_chance, by_skills)]
+    assert not any(np.array_equal(found[i], found[i - 1]) for i in range(3))
     parts = finetune(tmp_path / "parts", *options, frames=30)
     assert_same_run(one, finetune(parts, *options, frames=60))
-    words = ["finetune", *options, "--start", "model", "--run-dir", str(tmp_path / "none")]
-    assert main([*words, "--env", "toy_envs:point"]) == 2
-    assert "--adaptation.search-with explorer with --start model" in capsys.readouterr().err
+    words = ["finetune", "--env", "toy_envs:point", "--run-dir", str(tmp_path / "x"), *options[:3]]
+    for who, start in (("explorer", "model"), ("explorer", "scratch"), ("random", "explorer")):
+        assert main([*words, who, "--start", start]) == 2
+        assert f"search-with {who} with --start {start}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["episode", "stream"])

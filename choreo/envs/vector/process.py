@@ -45,11 +45,11 @@ class ProcessVector(VectorEnv):
                 backends.choose_backend()
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
-        for index in range(num):  # where one cannot start, those before it are ended
-            self._workers.append(_Worker(id, index))
         try:
+            for index in range(num):
+                self._workers.append(_Worker(id, index))
             self.spec: EnvSpec = common_spec(self._ask_all([("make", id, options)] * num))
-        except ChoreoError:
+        except BaseException:  # also an interrupt leaves none of them
             self.close()
             raise
 
