@@ -37,12 +37,13 @@ def main(path: Path, run: Path, tasks: list[str], sample: bool) -> None:
                 best = ranked_first(agent, vector, task)
                 every = list(range(agent.num_skills))
                 players: list[tuple[str, list[int] | None, PolicyName, int]] = [
-                    ("chosen", None if best is None else [best], "skill", EPISODES),
                     ("all skills", every, "skill", STARTS),
                     ("explorer", None, "explore", EPISODES),
                     ("random", None, "random", EPISODES),
                 ]
-                for who, skills, policy, episodes in players[best is None :]:
+                if best is not None:
+                    players.insert(0, ("chosen", [best], "skill", EPISODES))
+                for who, skills, policy, episodes in players:
                     found = evaluate(agent, vector, policy, episodes, SEED, skills, sample)
                     interval = found.interval95
                     assert interval is not None

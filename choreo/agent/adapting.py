@@ -46,9 +46,8 @@ def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills")
 def _trained_explorer(agent: Agent, start: Start) -> ActorCritic:
     if agent.explorer is not None and not agent._explores_by_chance():
         return agent.explorer
-    why = "learned from recorded data" if agent.parts == "offline" else "was fine-tuned"
-    if agent.parts == "pretraining":
-        why = "explored by random actions"
+    known = {"pretraining": "explored by random actions", "offline": "learned from recorded data"}
+    why = known.get(agent.parts, "was fine-tuned")
     wish, instead = "start from", "Give --start skills or --start model"
     if start == "skills":
         wish, instead = "search with", "Give --adaptation.search-with skills"

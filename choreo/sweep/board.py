@@ -13,7 +13,7 @@ from choreo.sweep.work import Outcome
 
 MOST_KILLED = 3  # times that a cell may be ended by a signal, after which it has failed [ours]
 
-Stand = Literal["done", "running", "ready", "waiting", "failed", "blocked", "left out"]
+Stand = Literal["done", "running", "ready", "waiting", "failed", "blocked"]
 
 
 @dataclass(frozen=True)
@@ -120,4 +120,4 @@ class Board:
                 return Standing("blocked", source.reason)
             if source.kind != "done":
                 return Standing("waiting", f"waiting on {cell.source}")
-        return Standing("ready" if cell.name in self.chosen else "left out")
+        return Standing("ready")

@@ -104,7 +104,7 @@ class Adapting(Phase):
             return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
         searching = SEARCHING[self.config.search_with]
         skill = self._random_skill(step.is_first) if searching == "skill" else None
-        return session.act(step.observation, skill, searching, True, step.is_first)
+        return session.act(step.observation, skill, searching, sample=True, is_first=step.is_first)
 
     def _random_skill(self, is_first: np.ndarray) -> np.ndarray:
         """A new skill at the start of an episode and every `skill_steps` steps in it."""
