@@ -71,13 +71,13 @@ class Api:
 
     async def map(self, id: str, condition: Condition = "trained", again: bool = False) -> Response:
         run = await self.studio.run(id)
+        newer = await asyncio.to_thread(self.studio.library.newer, run)
         job = self.jobs.ensure(run, "map", {}, again=again)
         whole = await asyncio.to_thread(self._map_of, job) if job.state == "ready" else None
         if job.state == "ready" and whole is None:  # it made room for others
             job = self.jobs.renewed(job)
         parts = whole or {}
         maps = parts.pop("maps", {})
-        newer = await asyncio.to_thread(self.studio.library.newer, run)
         nothing = {"switching": None, "verdicts": [], "coverage": None, "why_not": None}
         about = {"checkpoint": job.identity, "newer": newer, "condition": condition}
         told = job.to_json() | about | nothing | parts

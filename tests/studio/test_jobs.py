@@ -1,11 +1,12 @@
 """Figures are computed once, kept under the checkpoint's hash, and written nowhere else."""
 
+import asyncio
 import json
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from choreo.studio import growth, tasks
 from choreo.studio.cache import Cache, name_of
 from choreo.studio.desk import kept
 from choreo.studio.figures import Made
+from choreo.studio.jobs import Job
+from choreo.studio.routes import Api
 from choreo.studio.runs import find_runs, identity_of
 
 NAME = name_of("film", 1, {"skill": 0})
@@ -94,6 +97,22 @@ def test_the_map_of_all_conditions_is_there_at_once_the_second_time(
         assert second.get(path).json["map"] == found["map"]
         assert time.monotonic() - began < 2
     assert identity_of(find_runs(runs)[0]) == found["checkpoint"]
+
+
+def test_a_map_that_gets_ready_while_it_is_asked_for_comes_whole() -> None:
+    job = Job("1", cast(Any, SimpleNamespace(id="1")), "e" * 64, "map", {}, "map", state="working")
+
+    def later(run: Any) -> bool:  # the worker ends while the disk is looked at
+        job.state = "ready"
+        return False
+
+    async def run(id: str) -> None: ...
+
+    cache = SimpleNamespace(read_json=lambda name: {"maps": {"trained": {"skills": []}}})
+    jobs = SimpleNamespace(ensure=lambda *_, again: job, cache=lambda *_: cache)
+    studio: Any = SimpleNamespace(jobs=jobs, library=SimpleNamespace(newer=later), run=run)
+    told = json.loads(bytes(asyncio.run(Api(studio).map("1")).body))
+    assert (told["state"], told["map"]) == ("ready", {"skills": []})
 
 
 def test_a_score_is_imagined_and_filmed_as_choreo_play_does(
