@@ -66,11 +66,6 @@ class RunFolder:
         """The folder of the snapshots that are kept for good."""
         return self.path / "snapshots"
 
-    @property
-    def videos(self) -> Path:
-        """The folder of the videos."""
-        return self.path / "videos"
-
     def config(self) -> dict[str, Any]:
         """The options the run was started with, nested as in the config classes.
 

@@ -69,7 +69,9 @@ class SkillSpace(nn.Module):
         return self.codebook.nearest(self.encoder(deter))
 
     def code_distances(self, deter: Tensor) -> Tensor:
-        """Distance of the encoded h (N, D) to every code, (N, K)."""
+        """Distance of the encoded h (N, D) to every code, (N, K); DIAYN's is -log q(z | h)."""
+        if self.discriminator is not None:
+            return -self.discriminator.logits(deter).log_softmax(-1)
         return torch.cdist(self.encoder(deter), self.codebook.codes)
 
     def decoded_codes(self) -> Tensor:

@@ -37,8 +37,8 @@ def test_a_new_folder_holds_options_and_versions(tmp_path: Path) -> None:
     assert content["versions"] == versions()
     assert run.config() == content["config"]
     assert run.path.is_absolute()
-    places = (run.replay, run.checkpoints, run.snapshots, run.videos)
-    assert [place.name for place in places] == ["replay", "checkpoints", "snapshots", "videos"]
+    places = (run.replay, run.checkpoints, run.snapshots)
+    assert [place.name for place in places] == ["replay", "checkpoints", "snapshots"]
 
 
 def test_versions_name_what_numbers_depend_on() -> None:

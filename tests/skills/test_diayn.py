@@ -55,3 +55,8 @@ def test_learning_tells_skills_apart_and_the_reward_reaches_the_states() -> None
     assert float(reward.detach().mean()) > 0.9 * math.log(2)
     (gradient,) = torch.autograd.grad(reward.sum(), moving)
     assert gradient[..., 0].mean(0)[0] > 0 > gradient[..., 0].mean(0)[1]
+
+
+def test_the_distance_to_a_skill_by_hand() -> None:
+    expected = -torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
+    torch.testing.assert_close(by_hand().code_distances(STATES[0]), expected)
