@@ -333,7 +333,7 @@ async def _watch(socket: WebSocket, name: str) -> None:
 async def _perform(socket: WebSocket, name: str) -> None:
     await socket.accept()
     begun = await socket.receive_json()
-    await socket.send_json({"type": "ready", "renders": True, "steps_per_second": 40})
+    await socket.send_json({"type": "ready", "renders": True, "steps_per_second": 20})
     live: dict[str, Any] = {"skill": None, "paused": False, "stopped": False}
     listener = asyncio.create_task(_listen(socket, live))
     total, start = 0.0, {"step": 0, "move": 0, "skill": 0, "reward": 0, "at": [0, 0]}
@@ -355,7 +355,7 @@ async def _perform(socket: WebSocket, name: str) -> None:
         target = io.BytesIO()
         _picture(point, 256, f"skill {skill}").save(target, "JPEG")
         await socket.send_bytes(target.getvalue())
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     await socket.send_json({"type": "ended", "return": total, "steps": step + 1})
     listener.cancel()
 
