@@ -71,7 +71,8 @@ class ReplayConfig:
     """Where experience is kept."""
 
     max_gb: float = 20.0
-    """Gigabytes (10^9 bytes) on disk after which the oldest experience is dropped. [ours]"""
+    """Gigabytes (10^9 bytes) that are sampled from; beyond, the oldest experience is dropped, and
+    its files go once no kept checkpoint needs them. [ours]"""
 
 
 @dataclass(frozen=True)

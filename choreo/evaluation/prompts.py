@@ -270,7 +270,7 @@ def _flat_rows(values: np.ndarray) -> np.ndarray:
 @torch.no_grad()
 def _code_distances(agent: Agent, observation: Observation) -> np.ndarray | None:
     """Distance (K,) of the state after looking at a goal to every code; None for half a goal."""
-    if agent.skills.discriminator is not None or agent.spec.observations.keys() - observation:
+    if agent.spec.observations.keys() - observation:
         return None
     state = goal_state(agent, observation)
     return agent.skills.code_distances(state.deter)[0].cpu().numpy()

@@ -22,9 +22,10 @@ COLUMNS = (
     "picture: start", "picture: nearest", "picture: end",
 )  # fmt: skip
 NOTE = (
-    "Skills as the model ranks them: by the distance of their code to that of the goal. Model: "
-    "distance of the model's state to that after looking at the goal. Picture: mean difference of "
-    "grey levels of 16 x 16 areas. Less is nearer."
+    "Skills as the model ranks them: by the distance of their code to that of the goal (with DIAYN "
+    "by minus the log of the skill's probability). Model: distance of the model's state to that "
+    "after looking at the goal. Picture: mean difference of grey levels of 16 x 16 areas. Less is "
+    "nearer."
 )
 
 

@@ -1,6 +1,8 @@
 import math
 from dataclasses import replace
+from typing import Literal
 
+import pytest
 import torch
 
 from choreo.skills import SkillConfig, SkillSpace
@@ -60,3 +62,14 @@ def test_learning_tells_skills_apart_and_the_reward_reaches_the_states() -> None
 def test_the_distance_to_a_skill_by_hand() -> None:
     expected = -torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()
     torch.testing.assert_close(by_hand().code_distances(STATES[0]), expected)
+
+
+@pytest.mark.parametrize("kind", ["codebook", "diayn"])
+def test_the_skill_at_the_least_distance_is_the_one_that_is_named(
+    kind: Literal["codebook", "diayn"],
+) -> None:
+    space = SkillSpace(2, replace(CONFIG, kind=kind, codes=8))
+    states = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)) * 3
+    named = space.nearest_code(states)
+    assert torch.equal(space.code_distances(states).argmin(-1), named)
+    assert len(named.unique()) > 1

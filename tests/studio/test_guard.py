@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -216,20 +217,23 @@ def test_pictures_that_are_refused(client: Client, kind: str, body: bytes, statu
     )
 
 
-@pytest.mark.parametrize("length", ["-1", "1e3", "99999999999999999999999", "0x10"])
-def test_lengths_that_lie(client: Client, length: str) -> None:
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("-1", 400), ("1e3", 400), ("9" * 23, 400), ("0x10", 400), ("9" * 12, 413), ("70000", 413)],
+)
+def test_lengths_that_lie(client: Client, length: str, status: int) -> None:
     head = _posted(client, f"Content-Length: {length}")
     with socket.create_connection(("127.0.0.1", client.port), timeout=20) as line:
         line.sendall(head + b"{}")  # at once: a part that comes after the refusal resets the line
-        assert line.recv(4096).split()[1] in (b"400", b"413")
+        assert line.recv(4096).split()[1] == str(status).encode()
 
 
-def _posted(client: Client, length: str) -> bytes:
-    """The head of a request whose body is told to be of some length."""
+def _posted(client: Client, header: str) -> bytes:
+    """The head of a request with one more header, which tells of its body."""
     lines = (
         f"POST /api/runs/{client.run()}/compare HTTP/1.1",
         f"Host: 127.0.0.1\r\nCookie: {client.usual['Cookie']}",
-        f"Content-Type: application/json\r\n{length}\r\n\r\n",
+        f"Content-Type: application/json\r\n{header}\r\n\r\n",
     )
     return "\r\n".join(lines).encode()
 
@@ -238,10 +242,11 @@ def test_a_body_without_length_is_read_no_further_than_allowed(client: Client) -
     head = _posted(client, "Transfer-Encoding: chunked")
     with socket.create_connection(("127.0.0.1", client.port), timeout=20) as line:
         line.sendall(head)
-        for _ in range(3000):
-            line.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
-            if select.select([line], [], [], 0)[0]:  # after its answer it may hang up
-                break
+        with suppress(OSError):  # it may hang up after its answer
+            for _ in range(3000):
+                line.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
+                if select.select([line], [], [], 0)[0]:
+                    break
         assert b" 413 " in line.recv(4096)
 
 
