@@ -6,12 +6,17 @@ itself computes nothing that remains.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from choreo.nn.distributions import TruncatedNormal
+from choreo.nn.layers import one_hot_straight_through
+from choreo.world_model.rssm import LayerNormGRU
 
 Result = TypeVar("Result")
 aten = torch.ops.aten
@@ -104,3 +109,36 @@ def _repeat(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: An
         for old, new in zip(tree_leaves(result), tree_leaves(again), strict=True):
             if isinstance(old, Tensor):
                 old.copy_(new)
+
+
+@cache
+def _cell(device: torch.device) -> LayerNormGRU:
+    return LayerNormGRU(4, 12).to(device)
+
+
+def _gates(values: Tensor) -> Tensor:
+    return _cell(values.device).update(values[:, :36], values[:, 36:])
+
+
+def _sample(values: Tensor) -> Tensor:
+    uniform = torch.linspace(0.01, 0.99, 12 * len(values), device=values.device)
+    return one_hot_straight_through(values.view(-1, 12, 4), uniform.view(-1, 12))
+
+
+def _action(values: Tensor) -> Tensor:
+    mean, std, noise = values.chunk(3, -1)
+    return TruncatedNormal.from_outputs(mean, std).transform(noise.detach())
+
+
+Piece = Callable[[Tensor], Tensor]
+PIECES: tuple[Piece, ...] = (_gates, _sample, _action)
+"""What choreo.nn.pieces marks, each on 48 values a row."""
+
+
+def with_gradient(piece: Piece, device: torch.device, rows: int = 18) -> tuple[Tensor, Tensor]:
+    """What a piece gives for random values, and the gradient of a weighted sum of it."""
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(rows, 48, generator=random).to(device).requires_grad_()
+    result = piece(values)
+    weight = torch.randn(result.shape, generator=random).to(device)
+    return result, torch.autograd.grad((result * weight).sum(), values)[0]

@@ -114,8 +114,9 @@ class _StraightThroughSample(torch.autograd.Function):
             cumulative = _cumulative(probs)
             below = cumulative[..., :-1] <= uniform.unsqueeze(-1) * cumulative[..., -1:]
             index = below.sum(-1, keepdim=True)
-            sample = torch.zeros_like(probs).scatter_(-1, index, 1.0)
-            sample.add_(probs, alpha=0)  # NaN goes on, so that it is found
+            # NaN goes on, so that it is found. Not in place: PyTorch 2.11 compiles a function that
+            # returns what it wrote into to one without a gradient.
+            sample = (probs * 0).scatter(-1, index, 1.0)
         ctx.save_for_backward(probs)
         return sample
 

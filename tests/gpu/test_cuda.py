@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from toy_agents import copies, toy_agent, toy_batch
+from toy_graphs import PIECES, Piece, with_gradient
 from toy_runs import SMALL, metrics
 
 from choreo.agent import Parts
 from choreo.cli import main
 from choreo.learning.learner import Learner, adaptation_learner, pretraining_learner
-from choreo.learning.modes import Mode
+from choreo.learning.modes import Compiler, Mode
 from choreo.nn import OptimizerConfig
 from choreo.replay import Replay, SequenceSampler
 from choreo.training.batches import HostBatches, MirroredBatches
@@ -63,9 +64,27 @@ def test_modes_agree(parts: Parts, mode: Mode) -> None:
     for number in range(20):
         one, two = (x.update(batch(number), resting(number)) for x in (eager, other))
         for key, value in one.items():
-            torch.testing.assert_close(two[key].float(), value.float(), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(
+                two[key].float(),
+                value.float(),
+                rtol=1e-3,
+                atol=1e-4,
+                msg=lambda said, where=f"update {number}, {key}": f"{where}: {said}",
+            )
     assert eager.generator.get_state().equal(other.generator.get_state())
     assert eager.counters() == other.counters()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:::torch")
+@pytest.mark.parametrize("rows", [18, 2500])
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_compiled_piece_is_the_piece(piece: Piece, rows: int) -> None:
+    """Alone: where an update differs, this says by which piece."""
+    found = with_gradient(piece, CUDA, rows)
+    with Compiler().at_work():
+        compiled = with_gradient(piece, CUDA, rows)
+    torch.testing.assert_close(compiled, found, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("parts", BOTH)

@@ -8,7 +8,7 @@ import torch
 from torch._dynamo.utils import counters
 from torch._inductor.exc import TritonMissing
 from toy_agents import changed, copies, toy_agent, toy_batch
-from toy_graphs import OperationRecorder, Operations
+from toy_graphs import PIECES, OperationRecorder, Operations, Piece, with_gradient
 
 from choreo import native
 from choreo.agent import Parts
@@ -198,6 +198,21 @@ def test_graphs_of_what_was_compiled_are_the_eager_update(parts: Parts, plain: N
     agree(eager, other, updates=2)
     assert counters["stats"]["unique_graphs"] == graphs >= 4 and not counters["graph_break"]
     assert recorder.calls.count("warm up") == 2, "without and with the parts that rest at first"
+
+
+@tracing
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_piece_writes_into_nothing_and_keeps_its_gradient(piece: Piece, plain: None) -> None:
+    """PyTorch 2.11 compiles what returns a tensor it wrote into without a gradient."""
+    found = with_gradient(piece, torch.device("cpu"))
+    with Operations() as operations:
+        with_gradient(piece, torch.device("cpu"))
+    written = [tensor.shape for tensor, _ in operations.before.values()]
+    assert not written
+    with Compiler("eager").at_work():
+        compiled = with_gradient(piece, torch.device("cpu"))
+    torch.testing.assert_close(compiled, found)
+    assert found[1].abs().sum() > 1
 
 
 @tracing
