@@ -114,9 +114,10 @@ class _StraightThroughSample(torch.autograd.Function):
             cumulative = _cumulative(probs)
             below = cumulative[..., :-1] <= uniform.unsqueeze(-1) * cumulative[..., -1:]
             index = below.sum(-1, keepdim=True)
-            # NaN goes on, so that it is found. Not in place: PyTorch 2.11 compiles a function that
-            # returns what it wrote into to one without a gradient.
-            sample = (probs * 0).scatter(-1, index, 1.0)
+            chosen = torch.zeros_like(probs).scatter_(-1, index, 1.0)
+            # NaN goes on, so that it is found. Into a new tensor: what returns one that it wrote
+            # into, PyTorch 2.11 compiles to a function without a gradient.
+            sample = chosen.add(probs, alpha=0)
         ctx.save_for_backward(probs)
         return sample
 
