@@ -115,8 +115,8 @@ class _StraightThroughSample(torch.autograd.Function):
             below = cumulative[..., :-1] <= uniform.unsqueeze(-1) * cumulative[..., -1:]
             index = below.sum(-1, keepdim=True)
             chosen = torch.zeros_like(probs).scatter_(-1, index, 1.0)
-            # NaN goes on, so that it is found. Into a new tensor: what returns one that it wrote
-            # into, PyTorch 2.11 compiles to a function without a gradient.
+            # 0 times probs hands NaN on, so that it is found. Into a new tensor: where a function
+            # of autograd returns one that it wrote into, PyTorch 2.11 compiles a gradient of 0.
             sample = chosen.add(probs, alpha=0)
         ctx.save_for_backward(probs)
         return sample
