@@ -205,7 +205,7 @@ def test_graphs_of_what_was_compiled_are_the_eager_update(parts: Parts, plain: N
 def test_a_piece_returns_what_it_did_not_write_into_and_keeps_its_gradient(
     piece: Piece, plain: None
 ) -> None:
-    """PyTorch 2.11 compiles a gradient of zero where it did; 2.13 is right either way."""
+    """Else PyTorch 2.11 compiles a gradient of zero, which 2.13 does not."""
     with_gradient(piece, torch.device("cpu"))  # makes what the piece belongs to
     with Operations() as operations:
         found = with_gradient(piece, torch.device("cpu"))
