@@ -18,9 +18,13 @@ ACTIONS, SKILLS = 2, 4
 
 
 class CountingEnvironment(Environment):
-    """Shows [step, last action]; every episode has LIMIT steps, or never ends."""
+    """Shows [step, last action]; every episode has LIMIT steps, or never ends.
+
+    Its end is real where REAL, else one by time.
+    """
 
     LIMIT = 8
+    REAL = False
 
     def __init__(self, limited: bool = True, named: bool = True) -> None:
         self.limited = limited
@@ -41,7 +45,7 @@ class CountingEnvironment(Environment):
     def _step(self, action: np.ndarray, reward: float, first: bool) -> TimeStep:
         observation = np.array([self.count, *action], np.float32)
         last = self.limited and self.count == self.LIMIT
-        return TimeStep({"observation": observation}, reward, first, last, False)
+        return TimeStep({"observation": observation}, reward, first, last, last and self.REAL)
 
     def reset(self, seed: int) -> TimeStep:
         self.seeds.append(seed)

@@ -55,6 +55,7 @@ DESCRIPTION = {
     "config": Named(dict),
     "parts": get_args(Parts),
     "inference": Maybe(bool),
+    "critics": Maybe(bool),  # false where they know nothing: an agent from a pack, saved anew
 }
 LEARNS_ONLY = re.compile(r"(^|\.)(intrinsic|critic|slow_critic)\.")
 """Names of tensors that no action depends on, and that fine-tuning begins anew."""
@@ -232,7 +233,12 @@ class Agent(nn.Module):
 
     def description(self) -> dict[str, Any]:
         """What is needed to rebuild this agent without its weights, as JSON."""
-        return {"spec": self.spec.to_json(), "config": asdict(self.config), "parts": self.parts}
+        told = {} if self.has_critics else {"critics": False}
+        return {
+            "spec": self.spec.to_json(),
+            "config": asdict(self.config),
+            "parts": self.parts,
+        } | told
 
     def save(self, folder: str | Path) -> Path:
         """Write the networks (safetensors) and their description (JSON) to `folder`.
@@ -353,6 +359,7 @@ def restore_agent(tensors: Mapping[str, Tensor], description: Mapping[str, Any])
         raise CheckpointError(f"the checkpoint does not describe an agent: {error}") from error
     agent = Agent(spec, config, parts)
     load_agent_tensors(agent, tensors, fresh=fresh)
+    agent.has_critics = not fresh and description.get("critics") is not False
     return agent
 
 
@@ -377,7 +384,6 @@ def load_agent_tensors(
     if fresh:
         first = {k: value for k, value in agent.state_dict().items() if LEARNS_ONLY.search(k)}
         own = first | own
-        agent.has_critics = False
     try:
         agent.load_state_dict(own, assign=assign)
     except RuntimeError as error:

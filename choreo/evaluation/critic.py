@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from choreo.evaluation.episode import Episode
 
-BEYOND = 0.1  # weight of what would follow an episode's end: states with more are left out [ours]
+BEYOND = 0.1  # weight of what would follow a cut: states with more are left out [ours]
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,15 @@ class CriticCheck:
 def check_critic(episodes: Sequence[Episode], gamma: float) -> CriticCheck | None:
     """Compare values with the rewards that followed within the episode.
 
-    As in training, the value of a state counts the reward of arriving there. None where no episode
-    holds values, or none is long enough for its end to weigh little.
+    As in training, the value of a state counts the reward of arriving there. After a real end
+    nothing follows; where an episode was cut, states near the cut are left out. None where no state
+    is left, or no episode holds values.
     """
     expected, found = [], []
     for episode in episodes:
         if episode.values.size:
             left = np.arange(episode.length, 0, -1)
-            judged = gamma**left < BEYOND
+            judged = (gamma**left < BEYOND) | episode.terminal
             followed = np.asarray(lfilter([1.0], [1.0, -gamma], episode.rewards[::-1]))[::-1]
             expected.append(episode.values[1:][judged])
             found.append(followed[judged])

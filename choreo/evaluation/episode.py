@@ -22,7 +22,8 @@ class Episode:
     empty without one; codes (T + 1,), the nearest code of the posterior h; distances (T + 1,), of h
     to the decoded code of the commanded skill, empty without one. `skill` is the (first) commanded
     one, `start` numbers the start of the episode: equal numbers began alike. `ended` is False where
-    the episode was cut at a number of steps. `frames` are pictures (H, W, 3), every few steps.
+    the episode was cut at a number of steps; `terminal` is True where its end was real, no limit of
+    time. `frames` are pictures (H, W, 3), every few steps.
     """
 
     observations: dict[str, np.ndarray]
@@ -41,6 +42,7 @@ class Episode:
     joints_at_limits: np.ndarray = field(default_factory=lambda: np.zeros(0))
     choices: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    terminal: bool = False
 
     @property
     def return_(self) -> float:
@@ -70,6 +72,7 @@ class Episode:
             choices=self.choices[:steps],
             values=self.values[: steps + 1],
             ended=False,
+            terminal=False,
         )
 
     def with_images(self, steps: np.ndarray) -> "Episode":

@@ -114,7 +114,7 @@ class _Recording:
     def steps(self) -> int:
         return len(self.actions)
 
-    def finish(self, ended: bool) -> Episode:
+    def finish(self, ended: bool, terminal: bool) -> Episode:
         plan = self.plan
         return Episode(
             observations=_stack(self.observations),
@@ -125,6 +125,7 @@ class _Recording:
             skill=plan.skills[0] if plan.skills else None,
             start=plan.start,
             ended=ended,
+            terminal=terminal,
             frames=self.frames,
             thumbnails=_stack(self.thumbnails),
             images=_stack(self.images),
@@ -267,15 +268,15 @@ class _Player:
             if recording is None:
                 continue
             if step.is_last[row] or recording.steps == self.steps:
-                self.done[recording.plan.number] = self._finish(recording, bool(step.is_last[row]))
+                self.done[recording.plan.number] = self._finish(recording, step, row)
                 self._begin(row)
                 reset[row] = True
             else:
                 recording.actions.append(actions[row].copy())
         return reset
 
-    def _finish(self, recording: _Recording, ended: bool) -> Episode:
-        episode = recording.finish(ended)
+    def _finish(self, recording: _Recording, step: StepBatch, row: int) -> Episode:
+        episode = recording.finish(bool(step.is_last[row]), bool(step.is_terminal[row]))
         return (
             episode if self.keep_images is None else episode.with_images(self.keep_images(episode))
         )

@@ -1,13 +1,14 @@
 """What a task's critic expected beside what followed, counted by hand and in real episodes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from toy_episodes import episode_of, make_agent, make_counting
 
-from choreo.agent import Agent, adapt
+from choreo.agent import Agent, adapt, load
 from choreo.agent.adapting import Start
 from choreo.agent.agent import restore_agent
 from choreo.evaluation.critic import CriticCheck, check_critic
@@ -28,6 +29,9 @@ def test_states_whose_episode_goes_on_long_enough_are_compared() -> None:
     assert check_critic([episode], 0.9) is None, "four steps on, what follows still weighs 0.66"
     assert check_critic([episode.cut(1)], 0.05) == CriticCheck(2.0, 1.0, 1)
     assert check_critic([episode_of(0)], 0.0) is None, "no values"
+    real = check_critic([replace(episode, terminal=True)], 0.9)
+    assert real is not None and (real.expected, real.steps) == (5.25, 4), "after it nothing follows"
+    assert real.found == pytest.approx((1 + 0.81 * 2 + 0.729 * 5 + 1.8 + 0.81 * 5 + 6.5 + 5) / 4)
 
 
 def adapted(start: Start) -> Agent:
@@ -38,7 +42,7 @@ def adapted(start: Start) -> Agent:
 
 
 @pytest.mark.parametrize("start", ["skills", "model"])
-def test_values_are_those_of_the_critic_where_it_was_trained(start: Start) -> None:
+def test_values_are_those_of_the_critic_where_it_was_trained(tmp_path: Path, start: Start) -> None:
     agent = adapted(start)
     result = evaluate(agent, make_counting(2), "task", 2, seed=0)
     assert [e.values.shape for e in result.episodes] == [(e.length + 1,) for e in result.episodes]
@@ -55,6 +59,8 @@ def test_values_are_those_of_the_critic_where_it_was_trained(start: Start) -> No
     packed = restore_agent(*agent.inference())
     assert packed.task_critic is None, "packs have no critic, and a fresh one knows nothing"
     assert evaluate(packed, make_counting(2), "task", 2, seed=0).critic is None
+    again = load(packed.save(tmp_path / "anew"))
+    assert again.task_critic is None, "nor one that was saved anew"
     assert make_agent().session().value is None
 
 

@@ -39,6 +39,15 @@ def test_arrays_are_aligned(agent: Agent) -> None:
     assert episode.codes.shape == (steps + 1,)
 
 
+def test_a_real_end_is_told_from_a_limit(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    (limited,) = play(agent, policy="random", episodes=1)
+    monkeypatch.setattr(CountingEnvironment, "REAL", True)
+    whole, cut = play(agent, policy="random", episodes=1) + play(
+        agent, policy="random", episodes=1, steps=4
+    )
+    assert [e.terminal for e in (limited, whole, cut, whole.cut(3))] == [False, True, False, False]
+
+
 def test_every_policy_meets_the_same_starts(agent: Agent) -> None:
     for policy in ("random", "explore"):
         vector = make_counting(2)
