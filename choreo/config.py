@@ -325,6 +325,7 @@ LATER_OPTIONS = {
     "adaptation.before_reward": "selector",
     "adaptation.search_with": "skills",
     "imagination.clamp_stops": False,
+    "imagination.mean_limit": 0.0,
     "model.standardize_floor": 0.05,
 }
 """Options that older runs do not have, and what those did."""

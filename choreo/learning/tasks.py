@@ -4,7 +4,7 @@ from choreo.agent import Agent
 from choreo.imagination import Policy
 from choreo.learning.imagined import actor_critic_optimizers, improve, roll_out
 from choreo.learning.update import Metrics, Part, Update
-from choreo.nn import Optimizer, OptimizerConfig, frozen
+from choreo.nn import Optimizer, OptimizerConfig, condition, frozen
 
 
 class AdaptationPart(Part):
@@ -34,10 +34,15 @@ class AdaptationPart(Part):
             trajectory = roll_out(self.agent, update, policy)
             reward = self.agent.world_model.predict_reward(trajectory.feat)
         losses, metrics = self.controller.losses(trajectory, reward)
+        assert trajectory.choice is not None
+        inputs = condition(trajectory.feat[:-2], trajectory.choice[:-1])
+        losses["skill_actor"], more = self.agent.skill_policy.restrained(
+            losses["skill_actor"], inputs
+        )
         for name, optimizer in self.optimizers.items():
             optimizer.step(losses[name])
         metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
-        return metrics | {"reward": reward.detach().mean()}
+        return metrics | more | {"reward": reward.detach().mean()}
 
     def after(self, update: Update) -> None:
         self.controller.selector.update_slow_critic(self.updates)
