@@ -324,8 +324,8 @@ LATER_OPTIONS = {
     "adaptation.model_waits": False,
     "adaptation.before_reward": "selector",
     "adaptation.search_with": "skills",
+    "adaptation.clamp_stops": False,
     "imagination.clamp_stops": False,
-    "imagination.mean_limit": 0.0,
     "model.standardize_floor": 0.05,
 }
 """Options that older runs do not have, and what those did."""

@@ -72,6 +72,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "kl_free": 0.1,
             },
             "imagination": {"horizon": 15, "starts": 128, "slow_every": 20},
+            "adaptation": {"clamp_stops": True},
             "skills": {"codes": 16, "neighbours": 12, "commitment": 0.25},
             "optimizer": {"behavior_lr": 1e-3, "model_lr": 1e-3},
             "training": {"batch": 32, "length": 50, "random_frames": 4000},

@@ -33,6 +33,9 @@ class AdaptationConfig:
     """Who acts in training until then: random skills, the explorer's policy of pre-training, or
     random actions. The others may meet rewards that skills pass by; evaluations are as
     `before-reward` says. [skills: authors; the others: ours]"""
+    clamp_stops: bool = False
+    """Fine-tune with `imagination.clamp-stops`, however the skills were learned. [ours; authors:
+    no]"""
 
 
 class MetaController(nn.Module):

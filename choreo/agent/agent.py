@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -103,22 +103,24 @@ class Agent(nn.Module):
             self._build(spec, config, parts)
 
     def _build(self, spec: EnvSpec, config: AgentConfig, parts: Parts) -> None:
-        actions, codes = spec.action_size, config.skills.codes
+        actions, codes, imagination = spec.action_size, config.skills.codes, config.imagination
+        if config.adaptation.clamp_stops and parts in ("adaptation", "task"):
+            imagination = replace(imagination, clamp_stops=True)
         self.world_model = WorldModel(spec, config.model)
         feat = self.world_model.feat_size
         self.skills = SkillSpace(config.model.deter, config.skills)
-        self.skill_policy = ActorCritic(feat, codes, actions, config.imagination)
+        self.skill_policy = ActorCritic(feat, codes, actions, imagination)
         self.explorer, self.intrinsic, self.controller, self.task_policy = None, None, None, None
         if parts == "pretraining":
             entropy = config.exploration.entropy
-            self.explorer = ActorCritic(feat, 0, actions, config.imagination, entropy=entropy)
+            self.explorer = ActorCritic(feat, 0, actions, imagination, entropy=entropy)
             self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
         elif parts == "adaptation":
-            self.controller = MetaController(feat, codes, config.imagination, config.adaptation)
+            self.controller = MetaController(feat, codes, imagination, config.adaptation)
             if config.adaptation.search_with == "explorer":  # which acts and no longer learns
-                self.explorer = ActorCritic(feat, 0, actions, config.imagination)
+                self.explorer = ActorCritic(feat, 0, actions, imagination)
         elif parts == "task":
-            self.task_policy = ActorCritic(feat, 0, actions, config.imagination)
+            self.task_policy = ActorCritic(feat, 0, actions, imagination)
 
     @property
     def plays_task(self) -> bool:

@@ -42,10 +42,6 @@ class ImaginationConfig:
     """Give actions that are clamped to the bounds no gradient (the true one) instead of that of
     the identity, under which nothing holds the deviation where a policy presses against a bound.
     [ours; authors: no]"""
-    mean_limit: float = 0.0
-    """Size of an actor's output, before its tanh, beyond which the square of the excess is added to
-    its loss; 0 is no limit. Beyond, the tanh lets hardly a gradient through, so that a policy
-    cannot change any more. [ours; authors: no]"""
 
 
 class ContinuousActor(nn.Module):
@@ -75,6 +71,11 @@ class ContinuousActor(nn.Module):
             return self._squash(x, mean, std)
 
         return act
+
+    @torch.no_grad()
+    def deviation(self, x: Inputs) -> Tensor:
+        """Mean deviation over inputs (..., inputs) and actions, a scalar."""
+        return self(x).std.mean()
 
     def _squash(self, y: Tensor, mean: Map, std: Map) -> TruncatedNormal:
         return TruncatedNormal.from_outputs(mean(y), std(y), self.min_std, self.clamp_stops)
@@ -145,25 +146,9 @@ class ActorCritic(nn.Module):
             entropy = policy.entropy()
             objective = objective + self.entropy * entropy
             metrics["entropy"] = entropy.detach().mean()
-        loss = -(weight * objective).mean()
-        loss, more = self.restrained(loss, inputs[:-2])
-        return loss, metrics | more
-
-    def restrained(self, loss: Tensor, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss with what `mean_limit` adds on inputs (H, N, F), and how the actor stands.
-
-        Metrics: the excess, and the mean deviation in the first states; none of an actor of codes.
-        """
-        actor, limit, inputs = self.actor, self.config.mean_limit, inputs.detach()
-        if not isinstance(actor, ContinuousActor):
-            return loss, {}
-        with torch.no_grad():
-            metrics = {"deviation": actor(inputs[0]).std.mean()}
-        if limit:
-            output = actor.mean(actor.trunk(inputs))
-            excess = (output.abs() - limit).clamp(min=0).square().mean()
-            loss, metrics["excess"] = loss + excess, excess.detach()
-        return loss, metrics
+        if isinstance(self.actor, ContinuousActor):
+            metrics["deviation"] = self.actor.deviation(inputs[0])
+        return -(weight * objective).mean(), metrics
 
     def critic_loss(
         self, inputs: Inputs, target: Tensor, weight: Tensor

@@ -2,6 +2,7 @@
 
 from choreo.agent import Agent
 from choreo.imagination import Policy
+from choreo.imagination.actor_critic import ContinuousActor
 from choreo.learning.imagined import actor_critic_optimizers, improve, roll_out
 from choreo.learning.update import Metrics, Part, Update
 from choreo.nn import Optimizer, OptimizerConfig, condition, frozen
@@ -15,6 +16,7 @@ class AdaptationPart(Part):
     def __init__(self, agent: Agent, config: OptimizerConfig, freeze_skills: bool) -> None:
         assert agent.controller is not None
         self.agent, self.controller = agent, agent.controller
+        assert isinstance(agent.skill_policy.actor, ContinuousActor)
         self.skill_actor = agent.skill_policy.actor
         selector = self.controller.selector
         self.optimizers = {
@@ -35,14 +37,12 @@ class AdaptationPart(Part):
             reward = self.agent.world_model.predict_reward(trajectory.feat)
         losses, metrics = self.controller.losses(trajectory, reward)
         assert trajectory.choice is not None
-        inputs = condition(trajectory.feat[:-2], trajectory.choice[:-1])
-        losses["skill_actor"], more = self.agent.skill_policy.restrained(
-            losses["skill_actor"], inputs
-        )
+        inputs = condition(trajectory.feat[0].detach(), trajectory.choice[0])
+        metrics["deviation"] = self.skill_actor.deviation(inputs)
         for name, optimizer in self.optimizers.items():
             optimizer.step(losses[name])
         metrics |= {f"{name}_loss": loss.detach() for name, loss in losses.items()}
-        return metrics | more | {"reward": reward.detach().mean()}
+        return metrics | {"reward": reward.detach().mean()}
 
     def after(self, update: Update) -> None:
         self.controller.selector.update_slow_critic(self.updates)

@@ -266,6 +266,19 @@ def test_one_policy_for_the_task_is_the_explorer_or_a_fresh_one() -> None:
         assert not critic.equal(old.state_dict()["explorer.critic.linears.0.weight"])
 
 
+@pytest.mark.parametrize("stops", [False, True])
+def test_clamped_actions_may_stop_in_fine_tuning_alone(stops: bool) -> None:
+    config = replace(CONFIG, adaptation=AdaptationConfig(clamp_stops=stops))
+    old = toy_agent(config=config)
+    kinds = [old, adapt(old, config, 1), adapt(old, config, 1, "model")]
+    again = [restore_agent(*agent.inference()) for agent in kinds]
+    for agents in (kinds, again):
+        pretrained, skills, task = agents
+        assert not pretrained.skill_policy.actor.clamp_stops
+        assert skills.skill_policy.actor.clamp_stops is stops
+        assert task.task_policy is not None and task.task_policy.actor.clamp_stops is stops
+
+
 def test_an_agent_that_searches_with_the_explorer_keeps_it_beside_the_skills() -> None:
     old = toy_agent(seed=1)
     searching = replace(CONFIG, adaptation=AdaptationConfig(search_with="explorer"))

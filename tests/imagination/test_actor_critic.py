@@ -51,50 +51,16 @@ def test_action_t_is_judged_by_the_target_of_t_plus_1() -> None:
     torch.testing.assert_close(gradient[1:], -weight[: HORIZON - 1] / ((HORIZON - 1) * ROWS))
 
 
-def limited(limit: float) -> ActorCritic:
-    """An actor whose two outputs are -3 and 0.5 wherever it is."""
-    torch.manual_seed(0)
-    policy = ActorCritic(FEATURES, 0, 2, replace(CONFIG, mean_limit=limit))
+def test_the_deviation_of_actions_is_told_of_the_first_states() -> None:
+    inputs, target, value, weight = imagined()
+    policy, batch = make(), (numbers(HORIZON, ROWS, 2), target, value, weight)
     assert isinstance(policy.actor, ContinuousActor)
-    with torch.no_grad():
-        policy.actor.mean.weight.zero_()
-        policy.actor.mean.bias.copy_(torch.tensor([-3.0, 0.5]))
-    return policy
-
-
-def test_outputs_beyond_the_limit_cost_the_square_of_the_excess() -> None:
-    policy, inputs = limited(2.0), numbers(HORIZON, ROWS, FEATURES).requires_grad_()
-    loss, metrics = policy.restrained(torch.tensor(4.0), inputs)
-    assert (loss.item(), metrics["excess"].item()) == (4.5, 0.5)  # (1 + 0) / 2
-    loss.backward()
-    assert isinstance(policy.actor, ContinuousActor) and policy.actor.mean.bias.grad is not None
-    assert policy.actor.mean.bias.grad.tolist() == [-1.0, 0.0]  # 2 x 1 x sign / 2
-    assert inputs.grad is None, "what is imagined has no part in it"
-    assert limited(3.0).restrained(loss, inputs)[1]["excess"] == 0
-    plain, metrics = limited(0.0).restrained(loss, inputs)
-    assert plain is loss and set(metrics) == {"deviation"}
-    codes = ActorCritic(FEATURES, 0, 2, policy.config, "code")
-    assert codes.restrained(loss, inputs) == (loss, {})
-
-
-def test_the_deviation_is_told_as_a_mean_over_the_first_states() -> None:
-    policy, inputs = limited(0.0), numbers(HORIZON, ROWS, FEATURES)
-    assert isinstance(policy.actor, ContinuousActor)
-    first = policy.restrained(torch.tensor(0.0), inputs)[1]["deviation"]
-    torch.testing.assert_close(first, policy.actor(inputs[0]).std.mean())
     with torch.no_grad():
         policy.actor.std.weight.zero_()
-        policy.actor.std.bias.zero_()
-    wide = policy.restrained(torch.tensor(0.0), inputs)[1]["deviation"]
-    assert wide.item() == pytest.approx(1.1)  # 2 sigmoid(0) + 0.1
-
-
-def test_the_excess_over_all_judged_states_is_a_part_of_the_loss() -> None:
-    inputs, target, value, weight = imagined()
-    batch = inputs, numbers(HORIZON, ROWS, 2), target, value, weight
-    (plain, without), (loss, metrics) = (limited(x).actor_loss(*batch) for x in (0.0, 2.0))
-    assert loss.item() == pytest.approx(plain.item() + 0.5) and metrics["excess"] == 0.5
-    assert "excess" not in without
+        policy.actor.std.bias.copy_(torch.tensor([0.0, 100.0]))
+    _, metrics = policy.actor_loss(inputs, *batch)
+    assert metrics["deviation"].item() == pytest.approx((1.1 + 2.1) / 2)  # 2 sigmoid(x / 2) + 0.1
+    assert not metrics["deviation"].requires_grad
 
 
 def test_critic_learns_every_target_but_not_from_the_last_state() -> None:

@@ -132,31 +132,6 @@ def test_the_reward_shapes_the_model_in_fine_tuning_only_and_where_it_is_told_to
         assert expected or different == {"reward"}
 
 
-@pytest.mark.parametrize(
-    ("parts", "actors"),
-    [
-        ("pretraining", {"explorer": "exploration", "skill_policy": "skills"}),
-        ("adaptation", {"skill_policy": "adaptation"}),
-        ("task", {"task_policy": "adaptation"}),
-    ],
-)
-def test_a_limit_brings_every_continuous_actor_back(parts: Parts, actors: dict[str, str]) -> None:
-    """Where all outputs are 7 a tanh lets nothing through that could do it."""
-    imagination = replace(toy_agent().config.imagination, mean_limit=2.0)
-    agent = toy_agent(parts, imagination=imagination)
-    means = [getattr(agent, name).actor.mean for name in actors]
-    with torch.no_grad():
-        for mean in means:
-            mean.weight.zero_()
-            mean.bias.fill_(7.0)
-    learner = make(parts, agent)
-    metrics = learner.update(toy_batch())
-    assert [metrics[f"{part}/excess"] for part in actors.values()] == [25.0] * len(actors)
-    for _ in range(5):
-        learner.update(toy_batch())
-    assert all((mean.bias < 6.96).all() for mean in means)
-
-
 def test_frozen_skills_stay_and_the_selector_learns() -> None:
     for freeze in (True, False):
         agent = toy_agent("adaptation")
