@@ -56,7 +56,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         },
     ),
     # Ours: 300,000 frames of pre-training in about two hours of one core, 100,000 of fine-tuning in
-    # about twenty minutes, as the authors do it; see docs/deviations.md.
+    # about twenty minutes; what differs from the authors is in docs/deviations.md.
     "laptop": _merge(
         DATA,
         _small(layers=2, units=128),
