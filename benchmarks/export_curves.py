@@ -21,6 +21,7 @@ TRAIN = [
     "exploration/bonus",
     "adaptation/reward",
     "adaptation/entropy",
+    "adaptation/deviation",
 ]
 MOST_ROWS = 200
 

@@ -28,6 +28,7 @@ LOGGED: dict[str, tuple[str, Good]] = {
     "train/exploration/bonus": ("Exploration bonus", None),
     "train/adaptation/return": ("Imagined return of the task", "high"),
     "train/adaptation/entropy": ("Entropy of the meta-controller's choice, nats", None),
+    "train/adaptation/deviation": ("Deviation of the actions, which lie within -1 and 1", None),
     "evaluation/return": ("Return of evaluations", "high"),
     "evaluation/critic/expected": ("Discounted return that the critic expects", None),
     "evaluation/critic/found": ("Discounted return that followed in evaluations", "high"),

@@ -16,6 +16,7 @@ const ABOUT = {
   "train/exploration/bonus": "How new the explorer finds what it imagines; it falls as the world becomes known.",
   "train/adaptation/return": "What the agent expects of the task, in imagination.",
   "train/adaptation/entropy": "How undecided the meta-controller is among skills.",
+  "train/adaptation/deviation": "How much of the actions is chance: 0.1 at least, and noise above 1.",
   "evaluation/return": "Return of whole episodes, played to measure.",
   "episode/return": "Return of the episodes that it learns from.",
 };
