@@ -1,7 +1,7 @@
 import ast
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -9,7 +9,7 @@ import choreo
 from choreo.bench.update import time_updates
 from choreo.bench.workload import BenchConfig
 from choreo.cli.train import parse
-from choreo.config import FinetuneConfig, PretrainConfig
+from choreo.config import FinetuneConfig, PresetName, PretrainConfig
 from choreo.errors import UsageError
 from choreo.presets import PRESETS, apply_preset
 from choreo.runtime import choose_device
@@ -75,6 +75,7 @@ TUNING = {
     "adaptation.reward_gradient": False,
     "adaptation.model_waits": True,
     "adaptation.before_reward": "random-skill",
+    "adaptation.clamp_stops": False,
 }
 
 
@@ -124,6 +125,13 @@ def test_a_preset_names_only_settings_there_are(preset: Any) -> None:
         for group, values in PRESETS[preset].items():
             if group in {field.name for field in fields(kind)}:
                 assert {key: value(config, f"{group}.{key}") for key in values} == values
+
+
+def test_laptop_alone_fine_tunes_with_clamped_actions_without_gradient() -> None:
+    names: tuple[Any, ...] = get_args(PresetName)
+    tuning = {name: apply_preset(FinetuneConfig(env="walker_run"), name) for name in names}
+    assert [n for n, c in tuning.items() if c.adaptation.clamp_stops] == ["laptop"]
+    assert not any(c.imagination.clamp_stops for c in tuning.values())
 
 
 def test_an_option_overrides_the_preset_wherever_it_stands() -> None:

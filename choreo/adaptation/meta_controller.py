@@ -34,7 +34,7 @@ class AdaptationConfig:
     random actions. The others may meet rewards that skills pass by; evaluations are as
     `before-reward` says. [skills: authors; the others: ours]"""
     clamp_stops: bool = False
-    """Fine-tune with `imagination.clamp-stops`, however the skills were learned. [ours; authors:
+    """Fine-tune with `imagination.clamp-stops`, whatever that says of itself. [ours; authors:
     no]"""
 
 

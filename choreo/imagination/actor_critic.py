@@ -41,7 +41,7 @@ class ImaginationConfig:
     clamp_stops: bool = False
     """Give actions that are clamped to the bounds no gradient (the true one) instead of that of
     the identity, under which nothing holds the deviation where a policy presses against a bound.
-    [ours; authors: no]"""
+    Fine-tuning does so also where `adaptation.clamp-stops` says it. [ours; authors: no]"""
 
 
 class ContinuousActor(nn.Module):

@@ -16,19 +16,21 @@ Config = TypeVar("Config", bound=RunConfig)
 
 
 def as_begun(config: Config) -> Config:
-    """The configuration with what the run in its folder did, where that run knew no option for it.
+    """The configuration with what the run in its folder did where there was no option for it.
 
     Only where the preset gives another value today; what a user asks for besides is left, and
-    refused where the run is opened. Raises UsageError for a damaged run.
+    refused where the run is opened. A run that was resumed once has written down what it did, and
+    goes on so as well. Raises UsageError for a damaged run.
     """
     run = RunFolder(config.run_dir)
     if not run.config_path.exists():
         return config
     found, wanted = flatten(options_of(run)), flatten(as_json(config.to_json()))
-    for name in (LATER_OPTIONS.keys() & wanted.keys()) - found.keys():
+    for name in LATER_OPTIONS.keys() & wanted.keys():
         old = LATER_OPTIONS[name]
-        if wanted[name] != old and wanted[name] == preset_value(config, name):
-            log.info("this run is from before --%s and goes on with %s", name, old)
+        began = found.get(name, old) == old
+        if began and wanted[name] != old and wanted[name] == preset_value(config, name):
+            log.info("this run began with %s %s and goes on so", name, old)
             config = _with(config, name, old)
     return config
 

@@ -270,13 +270,18 @@ def test_one_policy_for_the_task_is_the_explorer_or_a_fresh_one() -> None:
 def test_clamped_actions_may_stop_in_fine_tuning_alone(stops: bool) -> None:
     config = replace(CONFIG, adaptation=AdaptationConfig(clamp_stops=stops))
     old = toy_agent(config=config)
-    kinds = [old, adapt(old, config, 1), adapt(old, config, 1, "model")]
+    kinds = [old, *(adapt(old, config, 1, start) for start in ("skills", "model", "explorer"))]
+    kinds.append(Agent(SPEC, config, "adaptation"))  # from scratch
     again = [restore_agent(*agent.inference()) for agent in kinds]
     for agents in (kinds, again):
-        pretrained, skills, task = agents
-        assert not pretrained.skill_policy.actor.clamp_stops
+        pretrained, skills, model, explorer, scratch = agents
+        assert pretrained.explorer is not None
+        actors = [pretrained.skill_policy.actor, pretrained.explorer.actor]
+        assert not any(actor.clamp_stops for actor in actors)
         assert skills.skill_policy.actor.clamp_stops is stops
-        assert task.task_policy is not None and task.task_policy.actor.clamp_stops is stops
+        assert scratch.skill_policy.actor.clamp_stops is stops
+        for agent in (model, explorer):
+            assert agent.task_policy is not None and agent.task_policy.actor.clamp_stops is stops
 
 
 def test_an_agent_that_searches_with_the_explorer_keeps_it_beside_the_skills() -> None:

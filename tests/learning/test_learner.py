@@ -10,6 +10,7 @@ from choreo.agent import Agent, Parts
 from choreo.exploration import ExplorationConfig
 from choreo.exploration.base import ExplorationKind
 from choreo.imagination import ActorCritic, Trajectory
+from choreo.imagination.actor_critic import ContinuousActor
 from choreo.learning import imagined
 from choreo.learning.learner import Learner, Update, adaptation_learner, pretraining_learner
 from choreo.nn import OptimizerConfig, precision
@@ -130,6 +131,17 @@ def test_the_reward_shapes_the_model_in_fine_tuning_only_and_where_it_is_told_to
         assert "reward" in different
         assert ({"rssm", "encoder"} <= different) == expected
         assert expected or different == {"reward"}
+
+
+def test_fine_tuning_tells_the_deviation_of_the_skill_policy() -> None:
+    agent = toy_agent("adaptation")
+    actor = agent.skill_policy.actor
+    assert isinstance(actor, ContinuousActor)
+    with torch.no_grad():
+        actor.std.weight.zero_()
+        actor.std.bias.copy_(torch.tensor([0.0, 100.0]))
+    metrics = make("adaptation", agent).update(toy_batch())
+    assert metrics["adaptation/deviation"] == pytest.approx((1.1 + 2.1) / 2)  # of the two actions
 
 
 def test_frozen_skills_stay_and_the_selector_learns() -> None:

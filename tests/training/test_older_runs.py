@@ -29,6 +29,22 @@ def test_a_run_of_the_papers_preset_keeps_what_it_did(tmp_path: Path) -> None:
     assert begun.adaptation.before_reward == "selector"
     open_run(config.run_dir, begun.to_json(), MAY_CHANGE, LATER_OPTIONS)
     assert as_begun(begun) == begun
+    assert as_begun(config) == begun, "the same command again, when all of it is written down"
+
+
+def test_a_fine_tuning_with_laptop_from_before_clamp_stops_resumes_twice_without(
+    tmp_path: Path,
+) -> None:
+    config = apply_preset(FinetuneConfig(env="walker_run", run_dir=tmp_path / "run"), "laptop")
+    assert config.adaptation.clamp_stops
+    data = config.to_json()
+    del data["adaptation"]["clamp_stops"]
+    open_run(config.run_dir, data)
+    for _ in range(2):
+        begun = as_begun(config)
+        plain = replace(config.adaptation, clamp_stops=False)
+        assert begun == replace(config, adaptation=plain)
+        open_run(config.run_dir, begun.to_json(), MAY_CHANGE, LATER_OPTIONS)
 
 
 def test_a_run_of_recorded_data_goes_on_with_all_of_them(tmp_path: Path) -> None:
