@@ -1,5 +1,6 @@
 """The agent's pace over a simulator's: action repeat, scaling, time limit and finiteness."""
 
+import logging
 import math
 from collections.abc import Mapping
 
@@ -12,7 +13,10 @@ from choreo.envs.simulators.base import Diverged, Frame, Simulator
 from choreo.envs.spaces import EnvSpec
 from choreo.errors import EnvironmentMismatch, NotFinite, UsageError
 
+log = logging.getLogger(__name__)
+
 _ACTION_TOLERANCE = 1e-5
+_MOST_DIVERGED = 3  # episodes in a row whose simulation diverges: then it is no accident [ours]
 
 
 class SimulatedEnvironment(Environment):
@@ -20,6 +24,9 @@ class SimulatedEnvironment(Environment):
 
     `time_limit` (agent steps) cuts an episode that the simulator has not ended before; `view` is
     what the agent sees, the simulator's own observations unless given.
+
+    An episode whose simulation diverges is cut there: its last observation comes once more, with no
+    reward for the step, and a warning is logged. The third such episode in a row raises NotFinite.
     """
 
     def __init__(
@@ -45,6 +52,8 @@ class SimulatedEnvironment(Environment):
         self._low, self._high = low, high
         self._steps = 0
         self._open = False
+        self._seen: dict[str, np.ndarray] = {}
+        self._diverged, self._lost = 0, False  # how many in a row, and whether this one is
         self.spec = _make_spec(id, simulator, self._view, action_repeat, time_limit)
 
     @property
@@ -55,10 +64,12 @@ class SimulatedEnvironment(Environment):
         if not 0 <= seed < 2**63:
             raise ValueError(f"a seed is at least 0 and below 2**63, got {seed}")
         self._steps, self._open = 0, False
+        self._diverged = self._diverged if self._lost else 0
+        self._lost = False
         with self._foreign("on reset"):
             self.simulator.reset(seed)
             observation = self._view.observe()
-        self._open = True
+        self._open, self._seen = True, observation
         self._check_finite(observation, 0.0, None)
         return TimeStep(observation, 0.0, True, False, False)
 
@@ -70,8 +81,9 @@ class SimulatedEnvironment(Environment):
         self._open = False
         with self._foreign(self._steps):
             reward, is_last, is_terminal = self._repeat_frames(own_action, action)
-            observation = self._view.observe()
+            observation = self._view.observe() if not self._lost else self._again()
         self._check_finite(observation, reward, action)
+        self._seen = observation
         is_last = is_last or self._steps == self._time_limit
         self._open = not is_last
         return TimeStep(observation, reward, False, is_last, is_terminal)
@@ -126,13 +138,21 @@ class SimulatedEnvironment(Environment):
             try:
                 reward, is_last, is_terminal = self.simulator.step(own_action)
             except Diverged as error:
-                raise NotFinite(
-                    self._describe(f"the simulation diverged ({error})", action)
-                ) from error
+                self._lose(self._describe(f"the simulation diverged ({error})", action))
+                return Frame(0.0, True, False)
             total += reward
             if is_last:
                 break
         return Frame(total, is_last, is_terminal)
+
+    def _lose(self, text: str) -> None:
+        self._diverged, self._lost = self._diverged + 1, True
+        if self._diverged >= _MOST_DIVERGED:
+            raise NotFinite(f"{text}, as in the {self._diverged - 1} episodes before")
+        log.warning("%s; the episode is cut there", text)
+
+    def _again(self) -> dict[str, np.ndarray]:
+        return {key: value.copy() for key, value in self._seen.items()}
 
     def _to_own_units(self, action: np.ndarray) -> np.ndarray:
         if np.shape(action) != self._scale.shape:

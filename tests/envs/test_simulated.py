@@ -135,17 +135,39 @@ def test_a_value_that_is_no_number_names_environment_key_index_step_and_action(
         assert part in str(caught.value)
 
 
-def test_a_reward_that_is_no_number_and_divergence_are_named() -> None:
+def test_a_reward_that_is_no_number_is_named() -> None:
     env = SimulatedEnvironment("fake", Counter())
     env.reset(0)
     env.simulator.step = lambda action: Frame(math.nan, False, False)  # type: ignore[method-assign]
     with pytest.raises(NotFinite, match="the reward is nan in step 1"):
         env.step(act(0))
+
+
+def test_an_episode_that_diverges_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     simulator = Counter()
-    simulator.diverges_at = 1
-    env = SimulatedEnvironment("fake", simulator)
+    simulator.diverges_at = 4
+    env = SimulatedEnvironment("fake", simulator, action_repeat=2)
     env.reset(0)
-    with pytest.raises(NotFinite, match="diverged"):
+    before = env.step(act(0.5))
+    cut = env.step(act(0.5))
+    assert before.observation["observation"].tolist() == [0, 2]
+    np.testing.assert_equal(cut.observation, before.observation)
+    assert cut.observation["observation"] is not before.observation["observation"]
+    assert (cut.reward, cut.is_last, cut.is_terminal) == (0.0, True, False)
+    assert "fake: the simulation diverged (bad acceleration) in step 2" in caplog.text
+    with pytest.raises(ValueError, match="no open episode"):
+        env.step(act(0))
+
+
+def test_the_third_episode_in_a_row_that_diverges_is_an_error() -> None:
+    simulator = Counter(ends_at=2)
+    env = SimulatedEnvironment("fake", simulator)
+    for diverges in (True, True, False, True, True):
+        simulator.diverges_at = 1 if diverges else -1
+        env.reset(0)
+        assert env.step(act(0)).is_last is diverges
+    env.reset(0)
+    with pytest.raises(NotFinite, match=r"diverged.*in step 1 .*, as in the 2 episodes before"):
         env.step(act(0))
 
 

@@ -12,7 +12,7 @@ from choreo.envs import goal_sets
 from choreo.envs.simulated import SimulatedEnvironment
 from choreo.envs.simulators import metaworld
 from choreo.envs.simulators.metaworld import TASKS, MetaworldSimulator, make_metaworld, tasks
-from choreo.errors import NotFinite, UsageError
+from choreo.errors import UsageError
 
 STILL = np.zeros(4, np.float32)
 
@@ -202,11 +202,15 @@ def test_tasks_without_goals_of_their_own_refuse_one() -> None:
         make_reach("button-press").set_goal(np.array([0.0, 0.6, 0.2]))
 
 
-def test_a_diverged_simulation_is_an_error(reach: SimulatedEnvironment) -> None:
+def test_a_diverged_simulation_cuts_its_episode(
+    reach: SimulatedEnvironment, caplog: pytest.LogCaptureFixture
+) -> None:
     reach.reset(0)
     upstream(reach).data.qvel[0] = np.nan  # type: ignore[attr-defined]
-    with pytest.raises(NotFinite, match="diverged"):
-        reach.step(STILL)
+    cut = reach.step(STILL)
+    assert cut.is_last and not cut.is_terminal and "diverged" in caplog.text
+    reach.reset(0)
+    assert not reach.step(STILL).is_last
 
 
 def test_all_tasks_are_listed_and_unknown_ones_hinted_at() -> None:
