@@ -73,6 +73,8 @@ def tuning(config: dict) -> list[str]:
     if config["command"] != "finetune":
         return []
     settings = config.get("adaptation", {}) | {"behavior_lr": config["optimizer"]["behavior_lr"]}
+    if config["imagination"].get("clamp_stops"):  # in either place
+        settings["clamp_stops"] = True
     return [", ".join(f"{name} {value}" for name, value in settings.items())]
 
 
