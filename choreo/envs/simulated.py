@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class SimulatedEnvironment(Environment):
         self._open = False
         with self._foreign(self._steps):
             reward, is_last, is_terminal = self._repeat_frames(own_action, action)
-            observation = self._view.observe() if not self._lost else self._again()
+            observation = deepcopy(self._seen) if self._lost else self._view.observe()
         self._check_finite(observation, reward, action)
         self._seen = observation
         is_last = is_last or self._steps == self._time_limit
@@ -150,9 +151,6 @@ class SimulatedEnvironment(Environment):
         if self._diverged >= _MOST_DIVERGED:
             raise NotFinite(f"{text}, as in the {self._diverged - 1} episodes before")
         log.warning("%s; the episode is cut there", text)
-
-    def _again(self) -> dict[str, np.ndarray]:
-        return {key: value.copy() for key, value in self._seen.items()}
 
     def _to_own_units(self, action: np.ndarray) -> np.ndarray:
         if np.shape(action) != self._scale.shape:

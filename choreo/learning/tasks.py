@@ -37,7 +37,7 @@ class AdaptationPart(Part):
             reward = self.agent.world_model.predict_reward(trajectory.feat)
         losses, metrics = self.controller.losses(trajectory, reward)
         assert trajectory.choice is not None
-        inputs = condition(trajectory.feat[0].detach(), trajectory.choice[0])
+        inputs = condition(trajectory.feat[0], trajectory.choice[0])
         metrics["deviation"] = self.skill_actor.deviation(inputs)
         for name, optimizer in self.optimizers.items():
             optimizer.step(losses[name])
