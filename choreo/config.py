@@ -276,15 +276,18 @@ class FinetuneConfig(OnlineConfig):
                 f"--freeze-skills with --start {start}: no skill acts or learns there; leave it "
                 "out, or give --start skills"
             )
-        search = self.adaptation.search_with
-        searchers = {"skills": ("skills", "explorer", "random"), "scratch": ("skills", "random")}
+        adaptation = self.adaptation
+        if adaptation.search_with == "turns" and start != "skills":
+            adaptation = replace(adaptation, search_with="skills")
+        search = adaptation.search_with
+        searchers = {"scratch": ("skills", "random"), "skills": (search,)}
         if search not in searchers.get(start, ("skills",)):
             raise UsageError(
                 f"--adaptation.search-with {search} with --start {start}: it takes the place of "
                 "random skills, and the explorer is there beside pre-trained ones alone; leave it "
                 "out, or give --start skills"
             )
-        return replace(self, start=start, from_scratch=start == "scratch")
+        return replace(self, start=start, from_scratch=start == "scratch", adaptation=adaptation)
 
     def agent_config(self) -> AgentConfig:
         """What decides the networks."""

@@ -29,10 +29,11 @@ class AdaptationConfig:
     before_reward: Literal["random-skill", "selector"] = "random-skill"
     """Who plays in evaluations during training until the meta-controller begins to learn: random
     skills, kept for `skill-steps`, or the untrained selector. [authors]"""
-    search_with: Literal["skills", "explorer", "random"] = "skills"
+    search_with: Literal["skills", "explorer", "random", "turns"] = "skills"
     """Who acts in training until then: random skills, the explorer's policy of pre-training, or
-    random actions. The others may meet rewards that skills pass by; evaluations are as
-    `before-reward` says. [skills: authors; the others: ours]"""
+    random actions; turns: an episode of the explorer, an episode of random skills, or skills alone
+    where no explorer was trained. The others may meet rewards that skills pass by; evaluations are
+    as `before-reward` says. [skills: authors; the others: ours]"""
     clamp_stops: bool = False
     """Fine-tune with `imagination.clamp-stops`, whatever that says of itself. [ours; authors:
     no]"""

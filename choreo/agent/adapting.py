@@ -18,12 +18,15 @@ def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills")
     Reward head, critics and meta-controller begin anew (paper section 3.3); from "explorer" and
     "model" there is one policy for the task instead, the explorer's or a fresh one. Model and
     skill settings and all sizes come from the pre-trained agent, other imagination and adaptation
-    settings from `config`. Raises UsageError for "explorer", and for settings that search with the
-    explorer, where none was trained.
+    settings from `config`. Where none was trained, turns with the explorer are left to the skills;
+    raises UsageError for "explorer", and for settings that search with the explorer alone.
     """
-    old = agent.config
+    old, adaptation, trained = agent.config, config.adaptation, _trained_explorer(agent)
+    if adaptation.search_with == "turns" and (start != "skills" or trained is None):
+        adaptation = replace(adaptation, search_with="skills")
     sized = replace(
         config,
+        adaptation=adaptation,
         model=old.model,
         skills=old.skills,
         imagination=replace(
@@ -39,19 +42,23 @@ def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills")
     fresh.skill_policy.actor.load_state_dict(agent.skill_policy.actor.state_dict())
     explorer = fresh.task_policy if start == "explorer" else fresh.explorer
     if explorer is not None:
-        explorer.actor.load_state_dict(_trained_explorer(agent, start).actor.state_dict())
+        if trained is None:
+            raise _no_explorer(agent, start)
+        explorer.actor.load_state_dict(trained.actor.state_dict())
     return fresh
 
 
-def _trained_explorer(agent: Agent, start: Start) -> ActorCritic:
-    if agent.explorer is not None and not agent._explores_by_chance():
-        return agent.explorer
+def _trained_explorer(agent: Agent) -> ActorCritic | None:
+    return None if agent._explores_by_chance() else agent.explorer
+
+
+def _no_explorer(agent: Agent, start: Start) -> UsageError:
     known = {"pretraining": "explored by random actions", "offline": "learned from recorded data"}
     why = known.get(agent.parts, "was fine-tuned")
     wish, instead = "start from", "Give --start skills or --start model"
     if start == "skills":
         wish, instead = "search with", "Give --adaptation.search-with skills"
-    raise UsageError(
+    return UsageError(
         f"there is no trained explorer to {wish}: this agent {why}. {instead}, or a run of "
         "`choreo pretrain` with an exploration bonus"
     )

@@ -63,15 +63,21 @@ class Exploring(Phase):
         self.updates = int(state["updates"])
 
 
-SEARCHING: dict[str, PolicyName] = {"skills": "skill", "explorer": "explore", "random": "random"}
-"""The policy that acts until the reward is found, by `AdaptationConfig.search_with`."""
+SEARCHING: dict[str, tuple[PolicyName, ...]] = {
+    "skills": ("skill",),
+    "explorer": ("explore",),
+    "random": ("random",),
+    "turns": ("explore", "skill"),
+}
+"""Who acts until the reward is found, an episode each, by `AdaptationConfig.search_with`."""
 
 
 class Adapting(Phase):
     """Fine-tuning: random skills until the reward is found, then the samples of the task's policy.
 
     Until then neither selector nor skill policy learns, the world model does (paper section 3.3);
-    `search_with` may put the explorer's samples or random actions in place of the skills. Without
+    `search_with` may put the explorer's samples or random actions in place of the skills, or beside
+    them: turns change where an episode of the first environment begins. Without
     `explores_by_skills` the task's policy, the explorer's or a fresh one, acts throughout and rests
     for as long.
     """
@@ -89,6 +95,7 @@ class Adapting(Phase):
         self.random_frames, self.config, self.codes, self.rng = random_frames, config, codes, rng
         self.explores_by_skills = explores_by_skills
         self.found = False
+        self.episodes = 0  # of the first environment, in which somebody searches
         self.skill: np.ndarray | None = None  # (N,), the random skill of every environment
         self.age: np.ndarray | None = None  # (N,), for how many steps it has been kept
 
@@ -102,7 +109,9 @@ class Adapting(Phase):
     def act(self, session: Session, step: StepBatch, frames: int) -> np.ndarray:
         if not self.explores_by_skills or self._adapts(frames):
             return session.act(step.observation, policy="task", sample=True, is_first=step.is_first)
-        searching = SEARCHING[self.config.search_with]
+        self.episodes += int(step.is_first[0])
+        turns = SEARCHING[self.config.search_with]
+        searching = turns[(self.episodes - 1) % len(turns)]
         skill = self._random_skill(step.is_first) if searching == "skill" else None
         return session.act(step.observation, skill, searching, sample=True, is_first=step.is_first)
 
@@ -122,9 +131,10 @@ class Adapting(Phase):
 
     def state(self) -> dict[str, Any]:
         skill, age = (None if x is None else x.tolist() for x in (self.skill, self.age))
-        return {"found": self.found, "skill": skill, "age": age}
+        return {"found": self.found, "episodes": self.episodes, "skill": skill, "age": age}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.found = bool(state["found"])
+        self.episodes = int(state.get("episodes", 0))  # older runs know no turns
         if state["skill"] is not None:
             self.skill, self.age = (np.array(state[key], np.int64) for key in ("skill", "age"))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 
@@ -113,6 +113,7 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     device = _prepare(config)
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
+    config = replace(config, adaptation=agent.config.adaptation)  # which says who searches
     later = LATER_OPTIONS | {"start": "scratch" if config.from_scratch else "skills"}
     given = config.source and checkpoint.identity(find_checkpoint(config.source))
     run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, later, {"source": given})

@@ -295,6 +295,15 @@ def test_an_agent_that_searches_with_the_explorer_keeps_it_beside_the_skills() -
         UsageError, match=r"search with.*learned from recorded data.*search-with skills"
     ):
         adapt(toy_agent("offline"), searching, seed=2)
+    turns = replace(CONFIG, adaptation=AdaptationConfig(search_with="turns"))
+    by_chance = toy_agent(exploration=ExplorationConfig(kind="random"))
+    for source, searcher in (
+        (old, "turns"),
+        (by_chance, "skills"),
+        (toy_agent("offline"), "skills"),
+    ):
+        assert adapt(source, turns, seed=2).config.adaptation.search_with == searcher
+    assert adapt(old, turns, seed=2, start="model").config.adaptation.search_with == "skills"
 
 
 def test_an_agent_that_explored_by_chance_has_no_explorer_to_start_from() -> None:

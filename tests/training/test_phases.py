@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,22 @@ def test_others_than_skills_search_where_they_are_told_to(who: Any, policy: str)
     phase.resting(rewards(1.0), 10)
     phase.act(session, step(), 10)
     assert session.asked == [(policy, None, True)] * 2 + [("task", None, True)]
+
+
+def test_explorer_and_skills_take_turns_by_the_episodes_of_the_first_environment() -> None:
+    session, config = Recorder(2), AdaptationConfig(reward_threshold=0.5, search_with="turns")
+    phase = Adapting(100, config, 1000, np.random.default_rng(0))
+    for frames in range(12):
+        first = np.array([frames % 4 == 0, frames % 3 == 0])
+        phase.act(session, replace(step(), is_first=first), frames)
+        if frames == 5:  # in the middle of an episode
+            state = phase.state()
+            phase = Adapting(100, config, 1000, phase.rng)
+            phase.restore(state)
+    expected = ["explore"] * 4 + ["skill"] * 4 + ["explore"] * 4
+    assert [policy for policy, _, _ in session.asked] == expected
+    codes = [codes for _, codes, _ in session.asked]
+    assert codes[:4] == codes[8:] == [None] * 4 and None not in codes[4:8]
 
 
 def test_without_skills_the_policy_of_the_task_acts_from_the_first_frame() -> None:

@@ -21,6 +21,7 @@ from toy_runs import (
 import choreo
 from choreo.agent import load
 from choreo.cli import main
+from choreo.record import RunFolder
 from choreo.training.online import OnlineTrainer
 
 
@@ -248,6 +249,21 @@ def test_the_explorer_searches_in_place_of_skills(
     for who, start in (("explorer", "model"), ("explorer", "scratch"), ("random", "explorer")):
         assert main([*words, who, "--start", start]) == 2
         assert f"search-with {who} with --start {start}" in capsys.readouterr().err
+
+
+def test_explorer_and_skills_search_in_turns(plain: Path, tmp_path: Path) -> None:
+    options = ["--from", str(plain), "--training.random-frames", "60", "--adaptation.search-with"]
+    by_explorer = finetune(tmp_path / "by_explorer", *options, "explorer", frames=60)
+    whole = finetune(tmp_path / "whole", *options, "turns", frames=60)
+    second = int(np.flatnonzero(steps(whole)["is_first"])[1])
+    found = [steps(run)["action"] for run in (whole, by_explorer)]
+    same = [np.array_equal(a, b) for a, b in zip(*found, strict=True)]
+    assert all(same[: second + 1]) and not any(same[second + 1 : second + 4])
+    parts = finetune(tmp_path / "parts", *options, "turns", frames=30)
+    assert_same_run(whole, finetune(parts, *options, "turns", frames=60))
+    for start in ("model", "scratch"):
+        run = finetune(tmp_path / start, *options, "turns", "--start", start, frames=30)
+        assert RunFolder(run).config()["adaptation"]["search_with"] == "skills"
 
 
 @pytest.mark.parametrize("option", ["episode", "stream"])
