@@ -9,6 +9,10 @@ import json
 import sys
 from pathlib import Path
 
+from choreo.config import LATER_OPTIONS
+from choreo.config_form import options_of
+from choreo.record import RunFolder
+
 COLUMNS = {
     "task": "task",
     "method": "method",
@@ -24,10 +28,13 @@ COLUMNS = {
     "processor": "processor",
     "commit": "commit",
     "largest_share": "largest_share",
+    "clamp_stops": "clamp_stops",
+    "search_with": "search_with",
 }
 """Columns of the table, and what the report calls them.
 
-The last one is ours: the share of steps of the skill that was chosen most in the final episodes.
+The last three are ours: the share of steps of the skill that was chosen most in the final episodes,
+and two settings of `adaptation` that differ between runs with the same preset.
 """
 
 LOGGED = {"selector_entropy": "adaptation/entropy", "imagined_return": "adaptation/return"}
@@ -56,6 +63,7 @@ def main(runs: Path, out: Path, curves: Path) -> None:
                 row[name] = f"{float(row[name]):.1f}" if row[name] else ""
             row["commit"] = row["commit"][:10]
             row["largest_share"] = largest_share(Path(row["folder"]))
+            row |= settings(Path(row["folder"]))
             table.writerow([row[name] for name in COLUMNS.values()])
 
 
@@ -64,7 +72,7 @@ def evaluations(cell: Path) -> list[tuple[int | str, ...]]:
 
     Random actions have none; without a selector there is no entropy.
     """
-    metrics = cell / "run" / "metrics.jsonl"
+    metrics = folder_of(cell) / "metrics.jsonl"
     if not metrics.is_file():
         return []
     found, logged = [], dict.fromkeys(LOGGED, "")
@@ -77,9 +85,27 @@ def evaluations(cell: Path) -> list[tuple[int | str, ...]]:
     return found
 
 
+def folder_of(cell: Path) -> Path:
+    """The run of a sweep's cell, or the run itself where it belongs to no sweep."""
+    return cell / "run" if (cell / "run").is_dir() else cell
+
+
+def settings(cell: Path) -> dict[str, str]:
+    """What fine-tuning did where the preset has changed; older runs say nothing of it."""
+    config = folder_of(cell) / "config.json"
+    if not config.is_file():
+        return {"clamp_stops": "", "search_with": ""}
+    found = options_of(RunFolder(folder_of(cell)))["adaptation"]
+    stops = int(found.get("clamp_stops", LATER_OPTIONS["adaptation.clamp_stops"]))
+    search = found.get("search_with", LATER_OPTIONS["adaptation.search_with"])
+    return {"clamp_stops": str(stops), "search_with": search}
+
+
 def largest_share(cell: Path) -> str:
     """Of the skill that was chosen most in the evaluation of a fine-tuning; else empty."""
     evaluation = cell.parents[1] / "evaluate" / cell.name / "evaluation.json"
+    if not evaluation.is_file():
+        evaluation = cell / "evaluation.json"
     choices = json.loads(evaluation.read_text()).get("choices") if evaluation.is_file() else None
     return f"{max(choices['share']):.3f}" if choices else ""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from choreo.config import LATER_OPTIONS, MAY_CHANGE
 from choreo.errors import UsageError
 from choreo.evaluation.runs.run import RANDOM, Run
 
@@ -32,8 +33,16 @@ ASPECTS: dict[str, tuple[str, Callable[[Run], Value]]] = {
     "commit": ("commit of the code", lambda run: run.commit),
 }
 """Name for --pool, what it is, and its value for a run; None is not known or does not apply."""
+OPTIONS = "options"
 REPEATS = "repeats"
-POOLABLE = (*ASPECTS, REPEATS)
+POOLABLE = (*ASPECTS, OPTIONS, REPEATS)
+APART = {
+    *("command", "seed", "run_dir", "source", "data", "spec", "env", "device"),
+    *("start", "from_scratch"),  # which make the method
+    *("preset", "obs", "training.action_repeat", "training.time_limit"),  # are aspects
+    *MAY_CHANGE,
+}
+"""Options in which the seeds of a method may differ, or that are compared by another name."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def check_alike(runs: Sequence[Run], pool: Collection[str]) -> list[Difference]:
     Returns of all tasks are compared with one another, so all fine-tuned runs must agree, and so
     must all pre-trained and all offline ones.
     """
-    found = [*_differences(runs), *_repeats(runs)]
+    found = [*_differences(runs), *_options(runs), *_repeats(runs)]
     refused = [difference for difference in found if difference.aspect not in pool]
     if refused:
         lines = [line for difference in refused for line in difference.lines()]
@@ -105,6 +114,29 @@ def _differences(runs: Iterable[Run]) -> Iterator[Difference]:
             if len(values) > 1:
                 where = "" if name == "comparison" else f" ({name})"
                 yield Difference(aspect, f"{about}{where}", dict(sorted(values.items())))
+
+
+def _options(runs: Iterable[Run]) -> Iterator[Difference]:
+    """What the seeds of a method were told differently on a task, an option at a time.
+
+    Methods and tasks may have options of their own, and other presets differ in many.
+    """
+    groups: dict[tuple, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.config:
+            groups[run.command, run.task, run.method, run.pretrained, run.preset].append(run)
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for group in groups.values():
+        for name in dict.fromkeys(name for run in group for name in run.config):
+            if name in APART or name.startswith("logging."):
+                continue
+            known = [(run.config.get(name, LATER_OPTIONS.get(name)), run) for run in group]
+            told = [(str(value), run.name) for value, run in known if value is not None]
+            if len({value for value, _ in told}) > 1:
+                for value, run_name in told:
+                    found[name][value].append(run_name)
+    for name, values in found.items():
+        yield Difference(OPTIONS, f"option {name}", dict(sorted(values.items())))
 
 
 def _repeats(runs: Iterable[Run]) -> Iterator[Difference]:

@@ -241,6 +241,28 @@ def test_what_may_not_be_counted_together_is_refused(
     assert [difference.aspect for difference in check_alike(runs, (aspect,))] == [aspect]
 
 
+def test_seeds_of_a_method_that_were_told_otherwise_are_refused(tmp_path: Path) -> None:
+    stops = {"adaptation": {"clamp_stops": True}}
+    older, told = differing(tmp_path, **stops)
+    with pytest.raises(UsageError, match=r"clamp_stops:\n +False: .*a\n +True: .*b") as caught:
+        check_alike([older, told], ())
+    assert "add --pool options;" in str(caught.value)
+    pooled = check_alike([older, told], ("options",))
+    assert [one.sentence() for one in pooled] == [
+        "option adaptation.clamp_stops: False (1 run); True (1 run)"
+    ]
+    assert check_alike([older, replace(told, task="walker_walk")], ()) == []
+    assert check_alike([older, replace(told, method="frozen")], ()) == []
+    as_before = {**told.config, "adaptation.clamp_stops": False}
+    assert check_alike([older, replace(told, config=as_before)], ()) == [], "there was no option"
+
+
+@pytest.mark.parametrize("name", ["run_dir", "threads", "logging.every", "training.parallel"])
+def test_what_changes_no_number_may_differ(tmp_path: Path, name: str) -> None:
+    one, other = differing(tmp_path)
+    assert check_alike([one, replace(other, config={**other.config, name: 7})], ()) == []
+
+
 def test_versions_and_commits_are_compared(tmp_path: Path) -> None:
     runs = differing(tmp_path)
     other = replace(runs[1], versions=toy.VERSIONS | {"torch": "2.12.0"})
