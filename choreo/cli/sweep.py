@@ -3,6 +3,7 @@
 import io
 import re
 import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from choreo.errors import UsageError
 from choreo.presets import apply_preset
 from choreo.runtime import usable_cores
 from choreo.stopping import TRY_AGAIN, Stopped, handling
+from choreo.sweep.begun import as_begun
 from choreo.sweep.board import Board
 from choreo.sweep.cells import Cell, expand
 from choreo.sweep.cluster import Cluster, RayRunner
@@ -100,7 +102,7 @@ def sweep(arguments: list[str]) -> int:
         return _list_specs(options)
     _check_counts(options)
     spec, root = _read(options, options.spec)
-    cells = expand(spec, SCHEMA)
+    cells = _as_begun(root, expand(spec, SCHEMA))
     _check_values(cells, root)
     chosen = select(cells, options.only or (), options.methods, options.first_only)
     board = Board(root, cells, chosen, options.retry)
@@ -118,6 +120,16 @@ def sweep(arguments: list[str]) -> int:
     if options.cell is not None:
         return _run_one(options, root, cells, options.cell, places[0])
     return _run(options, board, places)
+
+
+def _as_begun(root: Path, cells: list[Cell]) -> list[Cell]:
+    """The cells with what presets said when the sweep in the folder was begun."""
+    if not (root / SWEEP).is_file():
+        return cells
+    cells, told = as_begun(cells, read_sweep(root).get("settings", {}))
+    for line in told:
+        print(line, file=sys.stderr)
+    return cells
 
 
 def _check_counts(options: SweepOptions) -> None:

@@ -12,6 +12,7 @@ from choreo.errors import UsageError
 from choreo.record.files import writing
 from choreo.record.run_folder import flatten, versions
 from choreo.schema import read_json
+from choreo.sweep.begun import settings_of
 from choreo.sweep.cells import Cell
 from choreo.sweep.lock import held
 from choreo.sweep.spec import Spec
@@ -57,6 +58,7 @@ def open_sweep(root: Path, spec: Spec, cells: list[Cell]) -> None:
         "name": before.get("name", spec.name),
         "spec": _grown(before.get("spec", {}), spec.data),
         "versions": versions(),
+        "settings": {**settings_of(cells), **before.get("settings", {})},
         "cells": list(planned.values()),
     }
     if content != before:

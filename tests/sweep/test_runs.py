@@ -4,14 +4,17 @@ import json
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_specs import STAND_IN, alive, children, start, table, until, write
+from toy_specs import STAND_IN, alive, cells, children, start, table, until, write
 
 from choreo.cli import main
+from choreo.presets import PRESETS
 from choreo.sweep import lock
+from choreo.sweep.begun import as_begun, settings_of
 
 
 @pytest.fixture
@@ -255,3 +258,43 @@ def test_ray_that_is_not_there(
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     assert call(None, "--ray", "local") == 2
     assert "pip install 'choreo[ray]'" in capsys.readouterr().err
+
+
+def test_a_sweep_goes_on_with_what_its_presets_said_when_it_was_begun(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(None, "--only", "evaluate/*-skills-s0") == 0
+    begun = content("sweep.json")
+    assert begun["settings"]["debug"]["finetune"]["adaptation.clamp_stops"] is False
+    assert begun["settings"]["debug"]["pretrain"]["skills.codes"] == 4
+    now = dict(PRESETS["debug"])
+    now["adaptation"] = {**now["adaptation"], "clamp_stops": True, "skill_steps": 6}
+    now["skills"] = {**now["skills"], "codes": 8}
+    monkeypatch.setitem(PRESETS, "debug", now)
+    capsys.readouterr()
+    assert call() == 0
+    told = capsys.readouterr().err
+    assert "began with finetune --adaptation.clamp-stops False and goes on so" in told
+    assert "began with pretrain --skills.codes 4 and goes on so" in told
+    options = content("finetune/toy_point-scratch-s0/cell.json")["options"]
+    pinned = {name: options[name] for name in options if "." in name}
+    assert pinned == {
+        "adaptation.clamp-stops": False, "adaptation.skill-steps": 5, "skills.codes": 4
+    }  # fmt: skip
+    assert content("sweep.json")["settings"] == begun["settings"]
+    assert "clamp-stops" not in str(content("evaluate/toy_point-scratch-s0/cell.json")["options"])
+    assert call() == 0 and starts("pretrain/toy_silent-s0") == 1
+
+
+def test_an_option_that_came_later_is_what_older_sweeps_did(here: Path) -> None:
+    begun = settings_of(cells())
+    del begun["debug"]["finetune"]["adaptation.clamp_stops"]
+    asked = cells(preset="laptop")
+    older = {"laptop": begun["debug"]}
+    chosen, _ = as_begun(asked, older)
+    tuned = next(cell for cell in chosen if cell.command == "finetune")
+    assert tuned.options["adaptation.clamp-stops"] is False
+    own = [replace(c, options={**c.options, "adaptation.clamp-stops": True}) for c in asked]
+    tuned = next(c for c in as_begun(own, older)[0] if c.command == "finetune")
+    assert tuned.options["adaptation.clamp-stops"] is True, "what the spec says is left"
+    assert as_begun(asked, begun) == (asked, []), "a preset that is new in the sweep"
