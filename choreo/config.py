@@ -265,7 +265,10 @@ class FinetuneConfig(OnlineConfig):
         return "finetune"
 
     def resolved(self) -> "FinetuneConfig":
-        """The same with `start` and `from_scratch` in agreement; refuses what contradicts."""
+        """The same with `start` and `from_scratch` in agreement; refuses what contradicts.
+
+        Turns of the search are left to the skills where there is no explorer beside them.
+        """
         if self.from_scratch and self.start not in (None, "scratch"):
             raise UsageError(
                 f"--start {self.start} and --from-scratch contradict one another; give one of them"
@@ -276,17 +279,16 @@ class FinetuneConfig(OnlineConfig):
                 f"--freeze-skills with --start {start}: no skill acts or learns there; leave it "
                 "out, or give --start skills"
             )
-        adaptation = self.adaptation
-        if adaptation.search_with == "turns" and start != "skills":
-            adaptation = replace(adaptation, search_with="skills")
-        search = adaptation.search_with
-        searchers = {"scratch": ("skills", "random"), "skills": (search,)}
-        if search not in searchers.get(start, ("skills",)):
+        adaptation, search = self.adaptation, self.adaptation.search_with
+        may = ("skills", "turns", "random") if start == "scratch" else ("skills", "turns")
+        if start != "skills" and search not in may:
             raise UsageError(
                 f"--adaptation.search-with {search} with --start {start}: it takes the place of "
                 "random skills, and the explorer is there beside pre-trained ones alone; leave it "
                 "out, or give --start skills"
             )
+        if start != "skills" and search == "turns":
+            adaptation = replace(adaptation, search_with="skills")
         return replace(self, start=start, from_scratch=start == "scratch", adaptation=adaptation)
 
     def agent_config(self) -> AgentConfig:

@@ -31,9 +31,10 @@ class AdaptationConfig:
     skills, kept for `skill-steps`, or the untrained selector. [authors]"""
     search_with: Literal["skills", "explorer", "random", "turns"] = "skills"
     """Who acts in training until then: random skills, the explorer's policy of pre-training, or
-    random actions; turns: an episode of the explorer, an episode of random skills, or skills alone
-    where no explorer was trained. The others may meet rewards that skills pass by; evaluations are
-    as `before-reward` says. [skills: authors; the others: ours]"""
+    random actions; turns: an episode of the explorer, an episode of random skills (of the first
+    environment, where there are several), or skills alone where there is no explorer. The others
+    may meet rewards that skills pass by; evaluations are as `before-reward` says. [skills: authors;
+    the others: ours]"""
     clamp_stops: bool = False
     """Fine-tune with `imagination.clamp-stops`, whatever that says of itself. [ours; authors:
     no]"""

@@ -22,7 +22,7 @@ def adapt(agent: Agent, config: AgentConfig, seed: int, start: Start = "skills")
     raises UsageError for "explorer", and for settings that search with the explorer alone.
     """
     old, adaptation, trained = agent.config, config.adaptation, _trained_explorer(agent)
-    if adaptation.search_with == "turns" and (start != "skills" or trained is None):
+    if adaptation.search_with == "turns" and trained is None:
         adaptation = replace(adaptation, search_with="skills")
     sized = replace(
         config,

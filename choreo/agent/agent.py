@@ -117,10 +117,7 @@ class Agent(nn.Module):
             self.intrinsic = make_intrinsic_reward(config.exploration, feat, actions)
         elif parts == "adaptation":
             self.controller = MetaController(feat, codes, imagination, config.adaptation)
-            if config.adaptation.search_with in (
-                "explorer",
-                "turns",
-            ):  # which acts and no longer learns
+            if config.adaptation.search_with in ("explorer", "turns"):  # it acts, learns no longer
                 self.explorer = ActorCritic(feat, 0, actions, imagination)
         elif parts == "task":
             self.task_policy = ActorCritic(feat, 0, actions, imagination)

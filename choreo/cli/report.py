@@ -34,7 +34,8 @@ class ReportOptions:
     return of evaluations in training."""
     pool: str = ""
     """Aspects in which runs may differ, with commas: budget, action_repeat, preset, observations,
-    evaluation, time_limit, versions, commit, repeats (a seed that is there twice)."""
+    evaluation, time_limit, versions, commit, options (any other), repeats (a seed that is there
+    twice)."""
     against: str | None = None
     """Published numbers to put beside: a CSV file with method, task, return, source; or
     `published` for those that come with the package."""

@@ -22,7 +22,7 @@ from choreo.errors import UsageError
 from choreo.presets import apply_preset
 from choreo.runtime import usable_cores
 from choreo.stopping import TRY_AGAIN, Stopped, handling
-from choreo.sweep.begun import as_begun
+from choreo.sweep.begun import with_settings
 from choreo.sweep.board import Board
 from choreo.sweep.cells import Cell, expand
 from choreo.sweep.cluster import Cluster, RayRunner
@@ -126,7 +126,7 @@ def _as_begun(root: Path, cells: list[Cell]) -> list[Cell]:
     """The cells with what presets said when the sweep in the folder was begun."""
     if not (root / SWEEP).is_file():
         return cells
-    cells, told = as_begun(cells, read_sweep(root).get("settings", {}))
+    cells, told = with_settings(cells, read_sweep(root).get("settings") or {})
     for line in told:
         print(line, file=sys.stderr)
     return cells

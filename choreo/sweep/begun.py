@@ -13,6 +13,7 @@ from choreo.config import (
     PretrainConfig,
     RunConfig,
 )
+from choreo.evaluation.runs.origins import OWN
 from choreo.presets import apply_preset
 from choreo.record.run_folder import as_json, flatten
 from choreo.sweep.cells import Cell
@@ -25,54 +26,64 @@ PLAIN: dict[str, RunConfig] = {
     "offline": OfflineConfig(data=Path()),
     "finetune": FinetuneConfig(env=""),
 }
+PLACE = {*OWN, "preset", "device", "threads"}
+"""Options, or groups of them, that follow from the place of a cell, or change no number."""
+TAKEN_OVER = ("model", "imagination", "skills", "optimizer", "training", "replay")
+"""Groups of options that a fine-tuning has from its source, where that has them."""
 
 
-def settings_of(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, Any]]]:
+def preset_settings(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, Any]]]:
     """What the presets of these cells say today to each of their commands that train."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for cell, preset in _with_presets(cells):
+    for cell, preset, _ in _training(cells):
         commands = found.setdefault(preset, {})
         if cell.command not in commands:
             options = apply_preset(PLAIN[cell.command], cast(PresetName, preset)).to_json()
             commands[cell.command] = {
                 name: value
                 for name, value in flatten(as_json(options)).items()
-                if "." in name and not name.startswith("logging.")
+                if name.partition(".")[0] not in PLACE
             }
     return found
 
 
-def as_begun(cells: Sequence[Cell], begun: Settings) -> tuple[list[Cell], list[str]]:
+def with_settings(cells: Sequence[Cell], begun: Settings) -> tuple[list[Cell], list[str]]:
     """The cells with options for what their presets said otherwise then, and that in words.
 
-    Options that a cell has of its own are left, and presets and commands that are new in the sweep
-    are those of today.
+    Left alone are options that a cell has of its own or takes over from the run it starts from,
+    and presets and commands that are new in the sweep.
     """
-    today, told, chosen = settings_of(cells), {}, {cell.name: cell for cell in cells}
-    for cell, preset in _with_presets(cells):
+    today, chosen = preset_settings(cells), {cell.name: cell for cell in cells}
+    sources = {command: flatten(config.to_json()) for command, config in PLAIN.items()}
+    told: dict[str, None] = {}
+    for cell, preset, source in _training(cells):
         now, then = today[preset][cell.command], begun.get(preset, {}).get(cell.command)
         if then is None:
             continue
         later = {name: value for name, value in LATER_OPTIONS.items() if name in now}
-        pinned = {
-            given: value
-            for name, value in {**later, **then}.items()
-            if now.get(name, value) != value
-            and (given := name.replace("_", "-")) not in cell.options
-        }
-        chosen[cell.name] = replace(cell, options={**cell.options, **pinned})
-        told |= {(cell.command, name): value for name, value in pinned.items()}
-    return list(chosen.values()), [
-        f"this sweep began with {command} --{name} {value} and goes on so"
-        for (command, name), value in told.items()
-    ]
+        for name, value in {**later, **then}.items():
+            given, group = name.replace("_", "-"), name.partition(".")[0]
+            inherited = group in TAKEN_OVER and name in sources.get(source, ())
+            if now.get(name, value) == value or given in cell.options or inherited:
+                continue
+            options = {**chosen[cell.name].options, given: value}
+            chosen[cell.name] = replace(cell, options=options)
+            told[
+                f"{name} is {now[name]} in the preset {preset} now; "
+                f"this sweep began with {value} and goes on so"
+            ] = None
+    return list(chosen.values()), list(told)
 
 
-def _with_presets(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
-    """The cells that train, each with its own preset or that of the run it starts from."""
-    found: dict[str | None, str] = {}
+def _training(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str, str]]:
+    """The cells that train, with their preset or that of their source, and its command or ""."""
+    found: dict[str, tuple[str, str]] = {}
     for cell in cells:  # each stands after its source
-        usual = found.get(cell.source, PretrainConfig(env="").preset)
-        found[cell.name] = str(cell.options.get("preset", usual))
-        if cell.command in PLAIN:
-            yield cell, found[cell.name]
+        if cell.command not in PLAIN:
+            continue
+        usual, command = PLAIN[cell.command].preset, ""
+        if cell.source is not None:
+            usual, command = found[cell.source]
+        preset = str(cell.options.get("preset", usual))
+        found[cell.name] = preset, cell.command
+        yield cell, preset, command

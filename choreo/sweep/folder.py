@@ -11,8 +11,8 @@ from typing import Any, Literal
 from choreo.errors import UsageError
 from choreo.record.files import writing
 from choreo.record.run_folder import flatten, versions
-from choreo.schema import read_json
-from choreo.sweep.begun import settings_of
+from choreo.schema import Maybe, Named, problem, read_json
+from choreo.sweep.begun import Settings, preset_settings
 from choreo.sweep.cells import Cell
 from choreo.sweep.lock import held
 from choreo.sweep.spec import Spec
@@ -58,9 +58,10 @@ def open_sweep(root: Path, spec: Spec, cells: list[Cell]) -> None:
         "name": before.get("name", spec.name),
         "spec": _grown(before.get("spec", {}), spec.data),
         "versions": versions(),
-        "settings": {**settings_of(cells), **before.get("settings", {})},
         "cells": list(planned.values()),
     }
+    if not before or "settings" in before:  # else it is from before they were recorded
+        content["settings"] = _settings(before.get("settings") or {}, preset_settings(cells))
     if content != before:
         write_json(root / SWEEP, content)
 
@@ -76,6 +77,11 @@ def read_sweep(root: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(
             f"{root / SWEEP} is not a sweep of format {FORMAT}. Give another folder with --dir"
+        )
+    wrong = problem(content.get("settings"), Maybe(Named(Named(dict))), "settings")
+    if wrong is not None:
+        raise UsageError(
+            f"{root / SWEEP} is damaged: {wrong}. Copy it back, or give another folder"
         )
     return content
 
@@ -126,6 +132,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _settings(began: Settings, now: Settings) -> dict[str, Any]:
+    """What presets said when the sweep was begun, and today's of what is new in it."""
+    return {name: {**now.get(name, {}), **began.get(name, {})} for name in {**began, **now}}
 
 
 def _visible(root: Path) -> list[Path]:

@@ -113,7 +113,9 @@ def finetune(config: FinetuneConfig) -> RunFolder:
     device = _prepare(config)
     spec = environment_spec(config)
     agent = _agent_to_adapt(config, spec).to(device)
-    config = replace(config, adaptation=agent.config.adaptation)  # which says who searches
+    if agent.config.adaptation != config.adaptation:
+        log.info("there is no trained explorer to take turns with: skills alone search")
+        config = replace(config, adaptation=agent.config.adaptation)
     later = LATER_OPTIONS | {"start": "scratch" if config.from_scratch else "skills"}
     given = config.source and checkpoint.identity(find_checkpoint(config.source))
     run = open_run(config.run_dir, config.to_json(), MAY_CHANGE, later, {"source": given})

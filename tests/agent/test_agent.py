@@ -303,7 +303,6 @@ def test_an_agent_that_searches_with_the_explorer_keeps_it_beside_the_skills() -
         (toy_agent("offline"), "skills"),
     ):
         assert adapt(source, turns, seed=2).config.adaptation.search_with == searcher
-    assert adapt(old, turns, seed=2, start="model").config.adaptation.search_with == "skills"
 
 
 def test_an_agent_that_explored_by_chance_has_no_explorer_to_start_from() -> None:

@@ -13,8 +13,8 @@ from toy_specs import STAND_IN, alive, cells, children, start, table, until, wri
 
 from choreo.cli import main
 from choreo.presets import PRESETS
-from choreo.sweep import lock
-from choreo.sweep.begun import as_begun, settings_of
+from choreo.sweep import Cell, lock
+from choreo.sweep.begun import preset_settings, with_settings
 
 
 @pytest.fixture
@@ -260,41 +260,82 @@ def test_ray_that_is_not_there(
     assert "pip install 'choreo[ray]'" in capsys.readouterr().err
 
 
+def changed(preset: str, group: str, **values: Any) -> dict[str, Any]:
+    """A preset with other values in a group."""
+    now = dict(PRESETS[preset])
+    return {**now, group: {**now.get(group, {}), **values}}
+
+
 def test_a_sweep_goes_on_with_what_its_presets_said_when_it_was_begun(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert call(None, "--only", "evaluate/*-skills-s0") == 0
-    begun = content("sweep.json")
-    assert begun["settings"]["debug"]["finetune"]["adaptation.clamp_stops"] is False
-    assert begun["settings"]["debug"]["pretrain"]["skills.codes"] == 4
-    now = dict(PRESETS["debug"])
-    now["adaptation"] = {**now["adaptation"], "clamp_stops": True, "skill_steps": 6}
-    now["skills"] = {**now["skills"], "codes": 8}
-    monkeypatch.setitem(PRESETS, "debug", now)
+    assert call(None, "--only", "pretrain") == 0
+    begun = content("sweep.json")["settings"]
+    monkeypatch.setitem(PRESETS, "debug", changed("debug", "adaptation", clamp_stops=True))
+    monkeypatch.setitem(PRESETS, "debug", changed("debug", "skills", codes=8))
+    monkeypatch.setitem(PRESETS, "debug", changed("debug", "run", precision="bf16"))
     capsys.readouterr()
     assert call() == 0
     told = capsys.readouterr().err
-    assert "began with finetune --adaptation.clamp-stops False and goes on so" in told
-    assert "began with pretrain --skills.codes 4 and goes on so" in told
+    assert "adaptation.clamp_stops is True in the preset debug now" in told
+    assert "skills.codes is 8 in the preset debug now; this sweep began with 4 and goes on" in told
     options = content("finetune/toy_point-scratch-s0/cell.json")["options"]
-    pinned = {name: options[name] for name in options if "." in name}
-    assert pinned == {
-        "adaptation.clamp-stops": False, "adaptation.skill-steps": 5, "skills.codes": 4
-    }  # fmt: skip
-    assert content("sweep.json")["settings"] == begun["settings"]
-    assert "clamp-stops" not in str(content("evaluate/toy_point-scratch-s0/cell.json")["options"])
+    assert options["adaptation.clamp-stops"] is False and options["precision"] == "fp32"
+    assert "skills.codes" not in options, "taken over from the run it starts from"
+    assert content("sweep.json")["settings"] == begun
+    assert "precision" not in content("evaluate/toy_point-scratch-s0/cell.json")["options"]
     assert call() == 0 and starts("pretrain/toy_silent-s0") == 1
 
 
-def test_an_option_that_came_later_is_what_older_sweeps_did(here: Path) -> None:
-    begun = settings_of(cells())
-    del begun["debug"]["finetune"]["adaptation.clamp_stops"]
+def pinned(asked: list[Cell], begun: dict[str, Any], command: str) -> dict[str, Any]:
+    """What the first cell of a command is given."""
+    before = {cell.name: cell.options for cell in asked}
+    cell = next(cell for cell in with_settings(asked, begun)[0] if cell.command == command)
+    return {k: v for k, v in cell.options.items() if k not in before[cell.name]}
+
+
+def test_an_option_that_came_later_is_what_older_sweeps_did() -> None:
     asked = cells(preset="laptop")
-    older = {"laptop": begun["debug"]}
-    chosen, _ = as_begun(asked, older)
-    tuned = next(cell for cell in chosen if cell.command == "finetune")
-    assert tuned.options["adaptation.clamp-stops"] is False
+    begun = preset_settings(asked)
+    del begun["laptop"]["finetune"]["adaptation.clamp_stops"]
+    assert pinned(asked, begun, "finetune") == {"adaptation.clamp-stops": False}
     own = [replace(c, options={**c.options, "adaptation.clamp-stops": True}) for c in asked]
-    tuned = next(c for c in as_begun(own, older)[0] if c.command == "finetune")
-    assert tuned.options["adaptation.clamp-stops"] is True, "what the spec says is left"
-    assert as_begun(asked, begun) == (asked, []), "a preset that is new in the sweep"
+    assert with_settings(own, begun) == (own, []), "what the spec says is left"
+    assert with_settings(asked, preset_settings(cells())) == (asked, []), "a preset that is new"
+
+
+def test_fine_tunings_are_given_what_they_do_not_take_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [replace(c, command="offline") if c.command == "pretrain" else c for c in cells()]
+    asked = [
+        replace(c, options={k: v for k, v in c.options.items() if k != "preset"}) for c in asked
+    ]
+    begun = preset_settings(asked)
+    assert set(begun) == {"paper-offline"}, "which is the default of offline"
+    now = changed("paper-offline", "training", batch=3, random_frames=7)
+    monkeypatch.setitem(PRESETS, "paper-offline", now)
+    assert pinned(asked, begun, "offline") == {"training.batch": 50}
+    assert pinned(asked, begun, "finetune") == {"training.random-frames": 4000}
+
+
+def test_what_a_later_call_brings_is_recorded_too(here: Path) -> None:
+    data = table(tasks={"toy:silent": []})
+    assert call(data) == 0
+    assert set(content("sweep.json")["settings"]["debug"]) == {"pretrain"}
+    assert call() == 0
+    assert set(content("sweep.json")["settings"]["debug"]) == {"pretrain", "finetune"}
+
+
+def test_a_sweep_from_before_is_gone_on_with_and_a_damaged_one_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(None, "--only", "pretrain") == 0
+    now = content("sweep.json")
+    for settings, code in ((None, 0), ([], 2), ({"debug": []}, 2), ({"debug": {"pretrain": 1}}, 2)):
+        older = {k: v for k, v in now.items() if k != "settings"}
+        older |= {} if settings is None else {"settings": settings}
+        Path("s/sweep.json").write_text(json.dumps(older))
+        assert call(None, "--only", "finetune") == code
+        if code:
+            assert "sweep.json is damaged: settings" in capsys.readouterr().err
+        else:
+            assert "settings" not in content("sweep.json")

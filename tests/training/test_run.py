@@ -259,7 +259,7 @@ def test_explorer_and_skills_search_in_turns(plain: Path, tmp_path: Path) -> Non
     found = [steps(run)["action"] for run in (whole, by_explorer)]
     same = [np.array_equal(a, b) for a, b in zip(*found, strict=True)]
     assert all(same[: second + 1]) and not any(same[second + 1 : second + 4])
-    parts = finetune(tmp_path / "parts", *options, "turns", frames=30)
+    parts = finetune(tmp_path / "parts", *options, "turns", frames=second // 2)
     assert_same_run(whole, finetune(parts, *options, "turns", frames=60))
     for start in ("model", "scratch"):
         run = finetune(tmp_path / start, *options, "turns", "--start", start, frames=30)

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from choreo.config import LATER_OPTIONS, MAY_CHANGE
 from choreo.errors import UsageError
+from choreo.evaluation.runs.origins import OWN
 from choreo.evaluation.runs.run import RANDOM, Run
 
 SHOWN = 3  # folders named for a value; the rest is counted
@@ -37,10 +38,10 @@ OPTIONS = "options"
 REPEATS = "repeats"
 POOLABLE = (*ASPECTS, OPTIONS, REPEATS)
 APART = {
-    *("command", "seed", "run_dir", "source", "data", "spec", "env", "device"),
-    *("start", "from_scratch"),  # which make the method
-    *("preset", "obs", "training.action_repeat", "training.time_limit"),  # are aspects
+    *OWN,
     *MAY_CHANGE,
+    *("device", "skip_bad", "start", "from_scratch"),  # the last two make the method
+    *("preset", "obs", "training.action_repeat", "training.time_limit"),  # are aspects
 }
 """Options in which the seeds of a method may differ, or that are compared by another name."""
 
@@ -117,24 +118,24 @@ def _differences(runs: Iterable[Run]) -> Iterator[Difference]:
 
 
 def _options(runs: Iterable[Run]) -> Iterator[Difference]:
-    """What the seeds of a method were told differently on a task, an option at a time.
+    """What the fine-tunings of a method were told differently on a task, an option at a time.
 
     Methods and tasks may have options of their own, and other presets differ in many.
     """
     groups: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
-        if run.config:
-            groups[run.command, run.task, run.method, run.pretrained, run.preset].append(run)
+        if run.command == "finetune" and run.method != RANDOM:
+            groups[run.task, run.method, run.preset].append(run)
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for group in groups.values():
         for name in dict.fromkeys(name for run in group for name in run.config):
-            if name in APART or name.startswith("logging."):
+            if name in APART or name.partition(".")[0] in APART:
                 continue
-            known = [(run.config.get(name, LATER_OPTIONS.get(name)), run) for run in group]
-            told = [(str(value), run.name) for value, run in known if value is not None]
-            if len({value for value, _ in told}) > 1:
-                for value, run_name in told:
-                    found[name][value].append(run_name)
+            told = [(run.config.get(name, LATER_OPTIONS.get(name)), run.name) for run in group]
+            told = [(value, folder) for value, folder in told if value is not None]
+            if any(value != told[0][0] for value, _ in told):
+                for value, folder in told:
+                    found[name][str(value)].append(folder)
     for name, values in found.items():
         yield Difference(OPTIONS, f"option {name}", dict(sorted(values.items())))
 

@@ -253,8 +253,28 @@ def test_seeds_of_a_method_that_were_told_otherwise_are_refused(tmp_path: Path) 
     ]
     assert check_alike([older, replace(told, task="walker_walk")], ()) == []
     assert check_alike([older, replace(told, method="frozen")], ()) == []
+    assert check_alike([older, replace(told, pretrained=7)], ("options",)) == pooled
+    before = [replace(run, command="pretrain", method="lbs") for run in (older, told)]
+    assert check_alike(before, ()) == [], "of these the page shows in what they differ"
     as_before = {**told.config, "adaptation.clamp_stops": False}
     assert check_alike([older, replace(told, config=as_before)], ()) == [], "there was no option"
+
+
+def test_random_actions_have_none_of_the_options_of_the_run_beside_them(tmp_path: Path) -> None:
+    for seed, freeze in enumerate((False, True)):
+        place = tmp_path / str(seed)
+        toy.run(place, toy.config("walker_run", seed, freeze_skills=freeze), toy.curve(500.0))
+        toy.evaluation(place, 20.0 + seed, "random", "-random")
+    runs = read_runs([tmp_path])[0]
+    assert {run.method for run in runs} == {"skills", "skills frozen", "random"}
+    assert check_alike(runs, ()) == []
+
+
+@pytest.mark.parametrize("value", [20, 20.0])
+def test_equal_numbers_are_no_difference(tmp_path: Path, value: float) -> None:
+    one, other = differing(tmp_path, replay={"max_gb": value})
+    asked = {**one.config, "replay.max_gb": 20}
+    assert check_alike([replace(one, config=asked), other], ()) == []
 
 
 @pytest.mark.parametrize("name", ["run_dir", "threads", "logging.every", "training.parallel"])
