@@ -326,6 +326,7 @@ LATER_OPTIONS = {
     "clip": False,
     "rescale": False,
     "adaptation.reward_gradient": True,
+    "adaptation.reward_weight": 1.0,
     "adaptation.model_waits": False,
     "adaptation.before_reward": "selector",
     "adaptation.search_with": "skills",

@@ -30,8 +30,11 @@ class WorldModelPart(Part):
 
     name = "world_model"
 
-    def __init__(self, agent: Agent, config: OptimizerConfig, reward_gradient: bool) -> None:
+    def __init__(
+        self, agent: Agent, config: OptimizerConfig, reward_gradient: bool, weight: float = 1.0
+    ) -> None:
         self.model, self.reward_gradient = agent.world_model, reward_gradient
+        self.reward_weight = weight
         self.starts = agent.config.imagination.starts
         optimizer = Optimizer(self.model.parameters(), config.model_lr, config)
         self.optimizers = {"world_model": optimizer}
@@ -40,7 +43,10 @@ class WorldModelPart(Part):
         rssm, (batch, length) = self.model.rssm, update.batch.reward.shape
         uniform = uniform_numbers(update, length, batch, rssm.variables)
         loss, update.output, metrics = self.model.loss(
-            update.batch, self.reward_gradient, uniform=uniform
+            update.batch,
+            self.reward_gradient,
+            uniform=uniform,
+            reward_weight=self.reward_weight,
         )
         norm = self.optimizers["world_model"].step(loss)
         update.choose_starts(self.starts)
@@ -278,7 +284,10 @@ def adaptation_learner(
 
     That is the meta-controller with its skills, or where the agent has one, a single policy.
     """
-    parts: list[Part] = [WorldModelPart(agent, config, agent.config.adaptation.reward_gradient)]
+    adaptation = agent.config.adaptation
+    parts: list[Part] = [
+        WorldModelPart(agent, config, adaptation.reward_gradient, adaptation.reward_weight)
+    ]
     if agent.task_policy is not None:
         parts.append(TaskPart(agent, config))
     else:

@@ -76,6 +76,7 @@ LEAST = {
     "training.time_limit": 1,
     "frames": 1,
     "updates": 1,
+    "adaptation.reward_weight": 0,
     "max_steps": 0,
     "threads": 0,
 }

@@ -103,13 +103,15 @@ class WorldModel(nn.Module):
         reward_gradient: bool,
         generator: torch.Generator | None = None,
         uniform: Tensor | None = None,
+        reward_weight: float = 1.0,
     ) -> tuple[Tensor, ModelOutput, dict[str, Tensor]]:
         """KL - log p(x | feat) - log p(r | feat) (paper section 2, equation 1).
 
         States are sampled at `uniform` (T, B, V), drawn from `generator` where it is not given.
 
         With `reward_gradient` the reward shapes the states (fine-tuning); without it the reward
-        head learns from detached features (pre-training).
+        head learns from detached features (pre-training). `reward_weight` is that of its loss in
+        the sum; metrics are without it.
         """
         observation = self.standardizer(batch.observation)
         embed = self.encoder(observation)
@@ -127,6 +129,7 @@ class WorldModel(nn.Module):
         losses["reward"] = -gaussian_log_prob(reward, batch.reward.unsqueeze(-1)).mean()
         metrics = {f"loss_{key}": value.detach() for key, value in losses.items()}
         metrics["kl"] = kl.mean()
+        losses["reward"] = reward_weight * losses["reward"]
         total = torch.stack(list(losses.values())).sum()
         return total, ModelOutput(posterior.detach(), feat.detach(), kl), metrics
 
