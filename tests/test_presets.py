@@ -73,6 +73,7 @@ TUNING = {
     "adaptation.skill_steps": 125,
     "adaptation.reward_threshold": 1e-4,
     "adaptation.reward_gradient": False,
+    "adaptation.reward_weight": 1.0,
     "adaptation.model_waits": True,
     "adaptation.before_reward": "random-skill",
     "adaptation.clamp_stops": False,

@@ -12,7 +12,13 @@ from choreo.exploration.base import ExplorationKind
 from choreo.imagination import ActorCritic, Trajectory
 from choreo.imagination.actor_critic import ContinuousActor
 from choreo.learning import imagined
-from choreo.learning.learner import Learner, Update, adaptation_learner, pretraining_learner
+from choreo.learning.learner import (
+    Learner,
+    Metrics,
+    Update,
+    adaptation_learner,
+    pretraining_learner,
+)
 from choreo.nn import OptimizerConfig, precision
 
 FAST = OptimizerConfig(model_lr=1e-2, behavior_lr=1e-2)
@@ -131,6 +137,21 @@ def test_the_reward_shapes_the_model_in_fine_tuning_only_and_where_it_is_told_to
         assert "reward" in different
         assert ({"rssm", "encoder"} <= different) == expected
         assert expected or different == {"reward"}
+
+
+def test_the_reward_counts_in_the_model_as_much_as_fine_tuning_says() -> None:
+    def learned(weight: float) -> tuple[Metrics, dict[str, torch.Tensor]]:
+        adaptation = replace(CONFIG.adaptation, reward_gradient=True, reward_weight=weight)
+        learner = make("adaptation", toy_agent("adaptation", adaptation=adaptation))
+        return learner.update(toy_batch()), copies(learner.agent.world_model)
+
+    (one, before), (other, after) = learned(1.0), learned(100.0)
+    parts = {key: float(one[f"world_model/{key}"]) for key in ("loss", "loss_reward")}
+    assert float(other["world_model/loss_reward"]) == parts["loss_reward"], "it is told without"
+    expected = parts["loss"] + 99 * parts["loss_reward"]
+    assert float(other["world_model/loss"]) == pytest.approx(expected, rel=1e-5)
+    name = "encoder.vector.linears.0.weight"
+    assert not before[name].equal(after[name])
 
 
 def test_fine_tuning_tells_the_deviation_of_the_skill_policy() -> None:
