@@ -9,7 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-from choreo.config import LATER_OPTIONS
 from choreo.config_form import options_of
 from choreo.record import RunFolder
 
@@ -28,14 +27,21 @@ COLUMNS = {
     "processor": "processor",
     "commit": "commit",
     "largest_share": "largest_share",
-    "clamp_stops": "clamp_stops",
-    "search_with": "search_with",
+    "options": "options",
 }
 """Columns of the table, and what the report calls them.
 
-The last three are ours: the share of steps of the skill that was chosen most in the final episodes,
-and two settings of `adaptation` that differ between runs with the same preset.
+The last two are ours: the share of steps of the skill that was chosen most in the final episodes,
+and the options below that have other values.
 """
+
+FIRST = {
+    "clamp_stops": False,
+    "search_with": "skills",
+    "reward_gradient": False,
+    "reward_weight": 1.0,
+}
+"""Options of `adaptation` that `laptop` or its arms gained, and what the first runs with it did."""
 
 LOGGED = {"selector_entropy": "adaptation/entropy", "imagined_return": "adaptation/return"}
 """Columns of the curves, and what the metrics call them."""
@@ -63,7 +69,7 @@ def main(runs: Path, out: Path, curves: Path) -> None:
                 row[name] = f"{float(row[name]):.1f}" if row[name] else ""
             row["commit"] = row["commit"][:10]
             row["largest_share"] = largest_share(Path(row["folder"]))
-            row |= settings(Path(row["folder"]))
+            row["options"] = options(Path(row["folder"]))
             table.writerow([row[name] for name in COLUMNS.values()])
 
 
@@ -90,15 +96,16 @@ def folder_of(cell: Path) -> Path:
     return cell / "run" if (cell / "run").is_dir() else cell
 
 
-def settings(cell: Path) -> dict[str, str]:
-    """What fine-tuning did where the preset has changed; older runs say nothing of it."""
+def options(cell: Path) -> str:
+    """What fine-tuning did otherwise than the first runs with the same preset."""
     config = folder_of(cell) / "config.json"
     if not config.is_file():
-        return {"clamp_stops": "", "search_with": ""}
-    found = options_of(RunFolder(folder_of(cell)))["adaptation"]
-    stops = int(found.get("clamp_stops", LATER_OPTIONS["adaptation.clamp_stops"]))
-    search = found.get("search_with", LATER_OPTIONS["adaptation.search_with"])
-    return {"clamp_stops": str(stops), "search_with": search}
+        return ""
+    told = options_of(RunFolder(folder_of(cell)))
+    found = told["adaptation"]
+    found["clamp_stops"] = found.get("clamp_stops") or told["imagination"].get("clamp_stops", False)
+    values = {name: found.get(name, first) for name, first in FIRST.items()}
+    return "; ".join(f"{name} {x}" for name, x in values.items() if x != FIRST[name])
 
 
 def largest_share(cell: Path) -> str:
