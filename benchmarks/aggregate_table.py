@@ -1,7 +1,7 @@
 """Skills against from scratch, all tasks: `python benchmarks/aggregate_table.py TABLE [METHOD]`.
 
 TABLE is what `export_table.py` wrote; METHOD (skills) is put beside scratch, on the tasks that both
-have, of runs with the first options of the preset alone. Prints the interquartile mean of the
+have. Prints the interquartile mean of the
 shares of the expert's return: over runs, with a bootstrap of the runs of each task (Agarwal et al.
 2021; a task with one run is not drawn anew, so it is narrow), and over the means of the tasks, with
 a bootstrap of the tasks, which both methods share.
@@ -28,7 +28,7 @@ def main(table: Path, method: str = "skills") -> None:
     found: dict[str, dict[str, list[float]]] = {}
     with table.open(newline="") as file:
         for row in csv.DictReader(file):
-            if not row["options"] and row["method"] in (method, "scratch"):
+            if row["method"] in (method, "scratch"):
                 scores = found.setdefault(row["task"], {}).setdefault(row["method"], [])
                 scores.append(float(row["return"]) / URLB_EXPERT[row["task"]])
     both = [task for task in found.values() if len(task) == 2]

@@ -9,9 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-from choreo.config_form import options_of
-from choreo.record import RunFolder
-
 COLUMNS = {
     "task": "task",
     "method": "method",
@@ -27,21 +24,11 @@ COLUMNS = {
     "processor": "processor",
     "commit": "commit",
     "largest_share": "largest_share",
-    "options": "options",
 }
 """Columns of the table, and what the report calls them.
 
-The last two are ours: the share of steps of the skill that was chosen most in the final episodes,
-and the options below that have other values.
+The last one is ours: the share of steps of the skill that was chosen most in the final episodes.
 """
-
-FIRST = {
-    "clamp_stops": False,
-    "search_with": "skills",
-    "reward_gradient": False,
-    "reward_weight": 1.0,
-}
-"""Options of `adaptation` that `laptop` or its arms gained, and what the first runs with it did."""
 
 LOGGED = {"selector_entropy": "adaptation/entropy", "imagined_return": "adaptation/return"}
 """Columns of the curves, and what the metrics call them."""
@@ -69,7 +56,6 @@ def main(runs: Path, out: Path, curves: Path) -> None:
                 row[name] = f"{float(row[name]):.1f}" if row[name] else ""
             row["commit"] = row["commit"][:10]
             row["largest_share"] = largest_share(Path(row["folder"]))
-            row["options"] = options(Path(row["folder"]))
             table.writerow([row[name] for name in COLUMNS.values()])
 
 
@@ -78,7 +64,7 @@ def evaluations(cell: Path) -> list[tuple[int | str, ...]]:
 
     Random actions have none; without a selector there is no entropy.
     """
-    metrics = folder_of(cell) / "metrics.jsonl"
+    metrics = cell / "run" / "metrics.jsonl"
     if not metrics.is_file():
         return []
     found, logged = [], dict.fromkeys(LOGGED, "")
@@ -91,28 +77,9 @@ def evaluations(cell: Path) -> list[tuple[int | str, ...]]:
     return found
 
 
-def folder_of(cell: Path) -> Path:
-    """The run of a sweep's cell, or the run itself where it belongs to no sweep."""
-    return cell / "run" if (cell / "run").is_dir() else cell
-
-
-def options(cell: Path) -> str:
-    """What fine-tuning did otherwise than the first runs with the same preset."""
-    config = folder_of(cell) / "config.json"
-    if not config.is_file():
-        return ""
-    told = options_of(RunFolder(folder_of(cell)))
-    found = told["adaptation"]
-    found["clamp_stops"] = found.get("clamp_stops") or told["imagination"].get("clamp_stops", False)
-    values = {name: found.get(name, first) for name, first in FIRST.items()}
-    return "; ".join(f"{name} {x}" for name, x in values.items() if x != FIRST[name])
-
-
 def largest_share(cell: Path) -> str:
     """Of the skill that was chosen most in the evaluation of a fine-tuning; else empty."""
     evaluation = cell.parents[1] / "evaluate" / cell.name / "evaluation.json"
-    if not evaluation.is_file():
-        evaluation = cell / "evaluation.json"
     choices = json.loads(evaluation.read_text()).get("choices") if evaluation.is_file() else None
     return f"{max(choices['share']):.3f}" if choices else ""
 

@@ -29,10 +29,11 @@ def main(path: Path, runs: list[Path]) -> None:
         )
         for run in runs:
             real, said = play(load(find_checkpoint(run)))
-            explained = 1 - np.square(real - said).mean() / real.var()
-            means = (said[mask].mean() for mask in (real < NONE, real > MUCH))
-            numbers = (real.mean(), explained, *means)
-            table.writerow([run.name, *(f"{x:.3f}" for x in numbers), real.size])
+            error, spread = np.square(real - said).mean(), real.var()
+            explained = f"{1 - error / spread:.3f}" if spread > 0 else ""
+            means = [said[mask] for mask in (real < NONE, real > MUCH)]
+            told = [f"{x.mean():.3f}" if x.size else "" for x in means]
+            table.writerow([run.name, f"{real.mean():.3f}", explained, *told, real.size])
             file.flush()
 
 
@@ -40,7 +41,8 @@ def main(path: Path, runs: list[Path]) -> None:
 def play(agent: Agent) -> tuple[np.ndarray, np.ndarray]:
     """Rewards of the simulator and what the model says of them, each (T, E)."""
     real, said, again = [], [], np.full(EPISODES, False)
-    with make_vector(agent.spec.id, EPISODES, parallel=False) as vector:
+    options = agent.spec.make_options()
+    with make_vector(agent.spec.id, EPISODES, parallel=False, **options) as vector:
         session = agent.session(EPISODES)
         seeds = np.array([episode_seed(SEED, "evaluation", row) for row in range(EPISODES)])
         actions = np.zeros((EPISODES, vector.spec.action_size), np.float32)

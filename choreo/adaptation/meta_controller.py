@@ -24,8 +24,8 @@ class AdaptationConfig:
     """Let the gradient of the reward head shape the world model. [authors, as their files compose;
     their fine-tuning file alone says yes]"""
     reward_weight: float = 1.0
-    """Weight of the reward's loss in the world model. Where the reward is rare, a weight of 1 is
-    less than what it costs to keep apart the states that it depends on. [ours; authors: 1]"""
+    """Weight of the reward's loss in the world model, meant for `reward-gradient`; 0 leaves the
+    reward head untrained. [ours; authors: 1]"""
     model_waits: bool = True
     """Begin updates after `training.random-frames`; without it the world model learns as soon as a
     sequence can be drawn. [authors]"""

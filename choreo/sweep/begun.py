@@ -50,8 +50,8 @@ def preset_settings(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, Any]
 def with_settings(cells: Sequence[Cell], begun: Settings) -> tuple[list[Cell], list[str]]:
     """The cells with options for what their presets said otherwise then, and that in words.
 
-    Left alone are options that a cell has of its own or takes over from the run it starts from,
-    and presets and commands that are new in the sweep.
+    Left alone are options that a cell has of its own or, without a preset of its own, takes over
+    from the run it starts from, and presets and commands that are new in the sweep.
     """
     today, chosen = preset_settings(cells), {cell.name: cell for cell in cells}
     sources = {command: flatten(config.to_json()) for command, config in PLAIN.items()}
@@ -64,6 +64,7 @@ def with_settings(cells: Sequence[Cell], begun: Settings) -> tuple[list[Cell], l
         for name, value in {**later, **then}.items():
             given, group = name.replace("_", "-"), name.partition(".")[0]
             inherited = group in TAKEN_OVER and name in sources.get(source, ())
+            inherited = inherited and "preset" not in cell.options  # which comes after the source
             if now.get(name, value) == value or given in cell.options or inherited:
                 continue
             options = {**chosen[cell.name].options, given: value}

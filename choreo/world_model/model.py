@@ -111,7 +111,7 @@ class WorldModel(nn.Module):
 
         With `reward_gradient` the reward shapes the states (fine-tuning); without it the reward
         head learns from detached features (pre-training). `reward_weight` is that of its loss in
-        the sum; metrics are without it.
+        the sum; the metric `loss_reward` is told without it.
         """
         observation = self.standardizer(batch.observation)
         embed = self.encoder(observation)

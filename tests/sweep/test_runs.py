@@ -315,6 +315,14 @@ def test_fine_tunings_are_given_what_they_do_not_take_over(monkeypatch: pytest.M
     monkeypatch.setitem(PRESETS, "paper-offline", now)
     assert pinned(asked, begun, "offline") == {"training.batch": 50}
     assert pinned(asked, begun, "finetune") == {"training.random-frames": 4000}
+    own = [
+        replace(c, options={**c.options, "preset": "paper-offline"})
+        if c.command == "finetune"
+        else c
+        for c in asked
+    ]
+    expected = {"training.batch": 50, "training.random-frames": 4000}
+    assert pinned(own, begun, "finetune") == expected, "a preset of its own comes after the source"
 
 
 def test_what_a_later_call_brings_is_recorded_too(here: Path) -> None:
