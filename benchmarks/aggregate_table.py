@@ -1,10 +1,10 @@
 """Skills against from scratch, all tasks: `python benchmarks/aggregate_table.py TABLE [METHOD]`.
 
 TABLE is what `export_table.py` wrote; METHOD (skills) is put beside scratch, on the tasks that both
-have. Prints the interquartile mean of the
-shares of the expert's return: over runs, with a bootstrap of the runs of each task (Agarwal et al.
-2021; a task with one run is not drawn anew, so it is narrow), and over the means of the tasks, with
-a bootstrap of the tasks, which both methods share.
+have. Prints the interquartile mean of the shares of the expert's return: over runs, with a
+bootstrap of the runs of each task (Agarwal et al. 2021; a task with one run is not drawn anew, so
+it is narrow), and over the means of the tasks, with a bootstrap of the tasks, which both methods
+share.
 """
 
 import csv
