@@ -72,7 +72,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "kl_free": 0.1,
             },
             "imagination": {"horizon": 15, "starts": 128, "slow_every": 20},
-            "adaptation": {"clamp_stops": True},
+            "adaptation": {
+                "clamp_stops": True,
+                "reward_gradient": True,
+                "reward_weight": 100.0,
+                "search_with": "turns",
+            },
             "skills": {"codes": 16, "neighbours": 12, "commitment": 0.25},
             "optimizer": {"behavior_lr": 1e-3, "model_lr": 1e-3},
             "training": {"batch": 32, "length": 50, "random_frames": 4000},
@@ -113,6 +118,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         },
     ),
 }
+
+EARLIER: dict[str, dict[str, Any]] = {"laptop": {"adaptation.reward_gradient": False}}
+"""What presets once gave to later options, where runs from before the option did otherwise."""
 
 
 def apply_preset(config: Config, name: PresetName) -> Config:

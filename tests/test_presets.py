@@ -128,10 +128,15 @@ def test_a_preset_names_only_settings_there_are(preset: Any) -> None:
                 assert {key: value(config, f"{group}.{key}") for key in values} == values
 
 
-def test_laptop_alone_fine_tunes_with_clamped_actions_without_gradient() -> None:
+def test_laptop_alone_fine_tunes_in_our_ways() -> None:
     names: tuple[Any, ...] = get_args(PresetName)
     tuning = {name: apply_preset(FinetuneConfig(env="walker_run"), name) for name in names}
-    assert [n for n, c in tuning.items() if c.adaptation.clamp_stops] == ["laptop"]
+    adaptation = {name: config.adaptation for name, config in tuning.items()}
+    assert [n for n, a in adaptation.items() if a.clamp_stops] == ["laptop"]
+    assert [n for n, a in adaptation.items() if a.search_with == "turns"] == ["laptop"]
+    weights = {name: a.reward_weight for name, a in adaptation.items()}
+    assert weights.pop("laptop") == 100 and set(weights.values()) == {1}
+    assert adaptation["laptop"].reward_gradient
     assert not any(c.imagination.clamp_stops for c in tuning.values())
 
 

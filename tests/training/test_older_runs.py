@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from choreo.config import LATER_OPTIONS, MAY_CHANGE, FinetuneConfig, OfflineConfig
 from choreo.presets import apply_preset
 from choreo.record import open_run
@@ -32,17 +34,19 @@ def test_a_run_of_the_papers_preset_keeps_what_it_did(tmp_path: Path) -> None:
     assert as_begun(config) == begun, "the same command again, when all of it is written down"
 
 
-def test_a_fine_tuning_with_laptop_from_before_clamp_stops_resumes_twice_without(
-    tmp_path: Path,
+@pytest.mark.parametrize("unknown", [(), ("clamp_stops",), ("clamp_stops", "search_with")])
+def test_a_fine_tuning_with_laptop_as_it_once_was_resumes_twice_as_it_began(
+    tmp_path: Path, unknown: tuple[str, ...]
 ) -> None:
     config = apply_preset(FinetuneConfig(env="walker_run", run_dir=tmp_path / "run"), "laptop")
-    assert config.adaptation.clamp_stops
-    data = config.to_json()
-    del data["adaptation"]["clamp_stops"]
+    was = {"clamp_stops": not unknown, "reward_gradient": False, "reward_weight": 1.0}
+    plain = replace(config.adaptation, **was, search_with="skills")
+    data = replace(config, adaptation=plain).to_json()
+    for name in unknown:
+        del data["adaptation"][name]
     open_run(config.run_dir, data)
     for _ in range(2):
         begun = as_begun(config)
-        plain = replace(config.adaptation, clamp_stops=False)
         assert begun == replace(config, adaptation=plain)
         open_run(config.run_dir, begun.to_json(), MAY_CHANGE, LATER_OPTIONS)
 
