@@ -19,6 +19,7 @@ from choreo.errors import RendererUnavailable, StorageError, UsageError
 from choreo.evaluation.choices import Choices
 from choreo.evaluation.evaluate import Evaluation
 from choreo.evaluation.evaluate import evaluate as run_evaluation
+from choreo.evaluation.health import SkillReport
 from choreo.evaluation.rollouts import Actor
 from choreo.evaluation.subject import (
     environment_of,
@@ -113,18 +114,48 @@ class EvaluateOptions(MeasureOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SkillsOptions(MeasureOptions):
+class ReportOptions(MeasureOptions):
+    """What a skill report is made with."""
+
+    episodes: int = 4
+    """Episodes of every skill in the report."""
+    steps: int | None = None
+    """Agent steps of every episode; None is 250, and from pixels as many as make 250 frames."""
+    pictures: bool = True
+    """Draw the simulator: films of all skills. Without, the report is done sooner."""
+
+    def report(
+        self,
+        agent: Agent,
+        vector: VectorEnv,
+        folder: Path,
+        about: Provenance,
+        film: Path | None = None,
+    ) -> SkillReport:
+        """The skill report in `folder`; see `skill_report`."""
+        with Stages() as tell:
+            return skill_report(
+                agent,
+                vector,
+                folder,
+                self.episodes,
+                self.steps,
+                self.seed,
+                replay_of(self.run),
+                about=about,
+                pictures=self.pictures,
+                tell=tell,
+                film=film,
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillsOptions(ReportOptions):
     """Report on what the skills are, next to random actions and the untrained agent."""
 
     out: Path | None = None
     """Folder of report.html and skills.json; None is skills/ in the run folder, and for a snapshot
     skills/ and its name."""
-    episodes: int = 4
-    """Episodes of every skill."""
-    steps: int | None = None
-    """Agent steps of every episode; None is 250, and from pixels as many as make 250 frames."""
-    pictures: bool = True
-    """Draw the simulator: films of all skills. Without, the report is done sooner."""
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -164,19 +195,8 @@ def skills(arguments: list[str]) -> None:
     if options.env is None and knows_no_environment(agent):
         _report_on_data(options, agent, folder, about)
         return
-    with options.vector(agent, min(agent.num_skills, 16)) as vector, Stages() as tell:
-        report = skill_report(
-            agent,
-            vector,
-            folder,
-            options.episodes,
-            options.steps,
-            options.seed,
-            replay_of(options.run),
-            about=about,
-            pictures=options.pictures,
-            tell=tell,
-        )
+    with options.vector(agent, min(agent.num_skills, 16)) as vector:
+        report = options.report(agent, vector, folder, about)
     if options.json:
         print(json.dumps({"about": about.to_json(), **report.to_json()}))
         return

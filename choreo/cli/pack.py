@@ -9,31 +9,23 @@ import numpy as np
 import tyro
 
 from choreo.agent import Agent
-from choreo.cli.measure import MeasureOptions, knows_no_environment, replay_of
+from choreo.cli.measure import ReportOptions, knows_no_environment, replay_of
 from choreo.errors import UsageError
 from choreo.packing import Health, pack_run
 from choreo.packing.write import check_free
 from choreo.record import pack as packs
 from choreo.record.hub import check_name, push
-from choreo.record.progress import Stages
 from choreo.report.data_report import data_report
 from choreo.report.provenance import Provenance
-from choreo.report.skill_report import skill_report
 from choreo.report.verdicts import codebook_verdict, findings, headline_table, model_verdicts
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackOptions(MeasureOptions):
+class PackOptions(ReportOptions):
     """Make a pack of an agent: what acts, a card, the skill report, a film, hashes of all."""
 
     out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")] = None
     """Folder of the pack, which must not be there yet. Not needed to push a pack."""
-    episodes: int = 4
-    """Episodes of every skill in the report."""
-    steps: int | None = None
-    """Agent steps of every episode; None is 250, and from pixels as many as make 250 frames."""
-    pictures: bool = True
-    """Draw the simulator: a film, and films of all skills in the report."""
     license: str = "mit"
     """Identifier of the licence of the weights, as hubs know them."""
     push: str | None = None
@@ -77,20 +69,8 @@ def _packed(options: PackOptions, folder: Path) -> Path:
 
 def _in_environment(options: PackOptions, agent: Agent, folder: Path, about: Provenance) -> Health:
     """The skill report, and what it found."""
-    with options.vector(agent, min(agent.num_skills, 16)) as vector, Stages() as tell:
-        report = skill_report(
-            agent,
-            vector,
-            folder,
-            options.episodes,
-            options.steps,
-            options.seed,
-            replay_of(options.run),
-            about=about,
-            pictures=options.pictures,
-            tell=tell,
-            film=folder / packs.FILM,
-        )
+    with options.vector(agent, min(agent.num_skills, 16)) as vector:
+        report = options.report(agent, vector, folder, about, film=folder / packs.FILM)
         best = int(np.nan_to_num(report.hits["trained"].diagonal(), nan=-1.0).argmax())
         return Health(headline_table(report), findings(report), vector.spec.id, best)
 

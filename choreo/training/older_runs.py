@@ -19,8 +19,8 @@ def as_begun(config: Config) -> Config:
     """The configuration with what the run in its folder did where there was no option for it.
 
     Only where the preset gives another value today, or gave one before; what a user asks for
-    besides is left, and refused where the run is opened. A run that was resumed once has written down what it did, and
-    goes on so as well. Raises UsageError for a damaged run.
+    besides is left, and refused where the run is opened. A run that was resumed once has written
+    down what it did, and goes on so as well. Raises UsageError for a damaged run.
     """
     run = RunFolder(config.run_dir)
     if not run.config_path.exists():
