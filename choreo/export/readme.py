@@ -83,12 +83,12 @@ def _tried(contract: Mapping[str, Any]) -> list[str]:
     runtime = "onnxruntime" if contract["opset"] else "the exported program"
     return [
         f"* PyTorch and {runtime} on {steps} steps of {rows} rows, from {parity['source']}, with "
-        f"{parity['resets']} resets and {parity['skill_switches']} skill switches, each carrying "
-        f"its own state: actions differ by at most {worst['action']:.1e} of half their range, the "
-        f"state by {worst['deter']:.1e}; allowed are {parity['tolerance']:.0e}.",
+        f"{parity['resets']} resets and {parity['skill_switches']} skill switches, each step from "
+        f"equal states: actions differ by at most {worst['action']:.1e} of half their range, the "
+        f"state by {worst['deter']:.1e}; allowed are {parity['tolerance']:.0e}. Over many steps "
+        "roundings can grow.",
         f"* The likeliest classes and skills were equal in all steps but {len(ties)} near ties "
-        f"(gap below {parity['tie']:.0e}), after which the comparison went on from the agent's "
-        "state."
+        f"(gap below {parity['tie']:.0e})."
         if ties
         else "* The likeliest classes and skills were equal in all steps.",
         f"* One call with one row and one thread, on the machine that exported: "

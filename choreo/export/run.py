@@ -11,10 +11,10 @@ TIE = 1e-4  # gap between the two likeliest below which rounding may decide
 
 
 def replay(policy: Any, parity: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Largest differences and the near ties; the policy carries its own state all along.
+    """Largest differences of a step, each from the state the agent was in, and the near ties.
 
-    Where rounding decided a near tie otherwise, the policy goes on from the agent's own state.
-    Raises ValueError where anything else is decided otherwise.
+    By single steps, as roundings can grow over many; and the policy remembers what it put out.
+    Raises ValueError where it does not, decides otherwise but for near ties, or differs too much.
     """
     ends = policy.contract["action"]
     half = (np.array(ends["high"]) - np.array(ends["low"])) / 2
@@ -23,6 +23,9 @@ def replay(policy: Any, parity: dict[str, np.ndarray]) -> dict[str, Any]:
     for step, margin in enumerate(parity["margin"]):  # (N, choices)
         found = policy.step(**{name.removeprefix("input/"): parity[name][step] for name in given})
         wanted = {name: parity[f"wanted/{name}"][step] for name in ("action", "deter", "chosen")}
+        for name, output in policy.contract["feedback"].items():
+            if not np.array_equal(policy.state[name], found[output]):
+                raise ValueError(f"step {step}: the {name} remembered is not the {output} put out")
         chosen = found["next_stoch"].argmax(-1)
         if "skill" in found:
             chosen = np.concatenate([chosen, found["skill"][:, None]], 1)
@@ -31,19 +34,16 @@ def replay(policy: Any, parity: dict[str, np.ndarray]) -> dict[str, Any]:
             raise ValueError(f"step {step}: another class or skill is the likeliest, and no tie")
         same = ~other.any(1)
         ties += [[step, int(row)] for row in np.flatnonzero(~same)]
-        gaps = np.abs(found["action"] - wanted["action"])[same] / half
-        worst["action"] = float(np.maximum(worst["action"], gaps.max(initial=0.0)))
-        gaps = np.abs(found["next_deter"] - wanted["deter"])
-        worst["deter"] = float(np.maximum(worst["deter"], gaps.max()))
-        classes = np.arange(found["next_stoch"].shape[-1])
-        likeliest = wanted["chosen"][:, : found["next_stoch"].shape[1], None] == classes
-        policy.state["stoch"][~same] = likeliest[~same]
-        policy.state["previous_action"][~same] = wanted["action"][~same]
+        action, deter = found["action"] - wanted["action"], found["next_deter"] - wanted["deter"]
+        for name, gap in (("action", action[same] / half), ("deter", deter)):
+            worst[name] = float(np.maximum(worst[name], np.abs(gap).max(initial=0.0)))
+        _, variables, classes = found["next_stoch"].shape
+        policy.state["stoch"] = np.eye(classes, dtype="f4")[wanted["chosen"][:, :variables]]
+        policy.state |= {"deter": wanted["deter"], "previous_action": wanted["action"]}
     for name, value in worst.items():
         if not value <= TOLERANCE:
             raise ValueError(f"{name} differs by up to {value:.2g}; allowed is {TOLERANCE}")
-    steps = list(parity["margin"].shape[:2])
-    return {"steps": steps, "largest_difference": worst, "near_ties": ties}
+    return {"steps": [*parity["margin"].shape[:2]], "largest_difference": worst, "near_ties": ties}
 
 
 if __name__ == "__main__":

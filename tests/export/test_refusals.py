@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -223,6 +223,41 @@ def test_a_near_tie_is_told_and_anything_else_refused(whole: Path) -> None:
     content["margin"][90, 1, 0] = 1e-5
     content = {name: value[:91] for name, value in content.items()}
     assert replay(Policy(whole, 2), content)["near_ties"] == [[90, 1]]
+
+
+class Growing:
+    """The logistic map in 32 bits; it may forget to remember."""
+
+    contract: ClassVar[dict[str, Any]] = {
+        "action": {"high": [1.0], "low": [-1.0]},
+        "feedback": {"deter": "next_deter"},
+    }
+
+    def __init__(self, remembers: bool = True) -> None:
+        self.state, self.remembers = {"deter": np.full((1, 1), 0.3, np.float32)}, remembers
+
+    def step(self) -> dict[str, np.ndarray]:
+        x = self.state["deter"].astype(np.float32)
+        after = np.float32(3.9) * x * (1 - x)
+        self.state = {"deter": after if self.remembers else x}
+        return {"action": after, "next_deter": after, "next_stoch": np.ones((1, 1, 1))}
+
+
+def test_roundings_may_grow_over_steps_and_what_is_remembered_must_be_what_was_put_out() -> None:
+    x, wanted = 0.3, []
+    for _ in range(100):
+        x = 3.9 * x * (1 - x)
+        wanted.append([[x]])
+    parity = {"margin": np.ones((100, 1, 1)), "wanted/chosen": np.zeros((100, 1, 1), int)}
+    parity |= {"wanted/action": np.array(wanted), "wanted/deter": np.array(wanted)}
+    alone = Growing()
+    assert abs([alone.step()["action"].item() for _ in range(100)][-1] - x) > 0.01
+    assert max(replay(Growing(), parity)["largest_difference"].values()) < 1e-6
+    with pytest.raises(ValueError, match="step 0: the deter remembered is not the next_deter"):
+        replay(Growing(remembers=False), parity)
+    parity["wanted/action"][40] += 2e-4
+    with pytest.raises(ValueError, match=r"action differs by up to 0\.0002; allowed"):
+        replay(Growing(), parity)
 
 
 def test_names_of_observations_that_a_step_has_itself_are_changed() -> None:
