@@ -52,7 +52,7 @@ def evaluated(results: Path, name: str) -> tuple[list[int], list[float]]:
     """Frames and returns of the evaluations of one fine-tuning."""
     if " " in name:
         wanted = ["quadruped_walk", *name.split()]
-        curves = read(results / "urlb-laptop-curves.csv")
+        curves = read(results / "urlb-laptop-first-curves.csv")
         rows = [row for row in curves if [row[x] for x in ("task", "method", "seed")] == wanted]
     else:
         rows = read(results / f"quadruped-{name}-evaluation.csv")

@@ -120,7 +120,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 EARLIER: dict[str, dict[str, Any]] = {"laptop": {"adaptation.reward_gradient": False}}
-"""What presets once gave to later options, where runs from before the option did otherwise."""
+"""Values that a preset gave for a time, by preset and option, beside those of `LATER_OPTIONS`."""
 
 
 def apply_preset(config: Config, name: PresetName) -> Config:

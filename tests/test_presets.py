@@ -77,6 +77,7 @@ TUNING = {
     "adaptation.model_waits": True,
     "adaptation.before_reward": "random-skill",
     "adaptation.clamp_stops": False,
+    "adaptation.search_with": "skills",
 }
 
 

@@ -16,6 +16,7 @@ from choreo.evaluation.rollouts import run_episodes
 from choreo.export import ExportPolicy, Extras, Settings, Source, check_new, check_policy
 from choreo.export import export as write_export
 from choreo.export.graph import To, check_target
+from choreo.export.readme import together
 from choreo.export.recorded import Recorded, record
 from choreo.export.skills import NOT_MEASURED, check_report, skills_file
 from choreo.record import checkpoint, pack
@@ -182,5 +183,5 @@ def _summary(contract: dict[str, Any], out: Path, extras: Extras) -> str:
         f"compared on {steps} steps of {rows} rows ({parity['resets']} resets, "
         f"{parity['skill_switches']} skill switches): actions differ by at most "
         f"{worst['action']:.1e} of half their range, the state by {worst['deter']:.1e}, "
-        f"{len(parity['near_ties'])} near ties\n{one}{skills}\n{out}"
+        f"{len(parity['near_ties'])} near ties. {together(parity)}\n{one}{skills}\n{out}"
     )

@@ -122,7 +122,8 @@ class ReportOptions(MeasureOptions):
     steps: int | None = None
     """Agent steps of every episode; None is 250, and from pixels as many as make 250 frames."""
     pictures: bool = True
-    """Draw the simulator: films of all skills. Without, the report is done sooner."""
+    """Draw the simulator: films of all skills, and the film of a pack. Without, it is done
+    sooner."""
 
     def report(
         self,

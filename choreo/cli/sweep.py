@@ -126,7 +126,13 @@ def _as_begun(root: Path, cells: list[Cell]) -> list[Cell]:
     """The cells with what presets said when the sweep in the folder was begun."""
     if not (root / SWEEP).is_file():
         return cells
-    cells, told = with_settings(cells, read_sweep(root).get("settings") or {})
+    settings = read_sweep(root).get("settings")
+    cells, told = with_settings(cells, settings or {})
+    if settings is None:
+        told = [
+            f"{root} was begun before sweeps recorded what presets say: cells that are not begun "
+            "take what presets say now"
+        ]
     for line in told:
         print(line, file=sys.stderr)
     return cells

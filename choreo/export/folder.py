@@ -78,7 +78,9 @@ def export(
         told["files"] = _hashes(temporary)
         _write_contract(temporary, told)
         rows = recorded.skill.shape[1]
-        found = parity.check(act.Policy(temporary, rows, load=loader(settings.to)), steps)
+        policy = act.Policy(temporary, rows, load=loader(settings.to))
+        found = parity.check(policy, steps)
+        found |= {"apart": parity.APART, "steps_together": parity.steps_together(policy, steps)}
         single = act.Policy(temporary, load=loader(settings.to))
         told["parity"] = {**found, **_tried(recorded, settings)}
         told["latency_ms"] = parity.latencies(agent, step, single, steps)

@@ -18,6 +18,7 @@ from choreo.export.run import replay
 from choreo.export.step import PolicyStep
 
 CALLS = 300  # that are timed [ours]
+APART = 0.01  # of half their range: actions that are no longer the agent's [ours]
 WARM_UP = 20
 
 
@@ -99,6 +100,25 @@ def check(policy: Policy, parity: dict[str, np.ndarray]) -> dict[str, Any]:
         raise NotTheSame(
             f"the exported policy does not act as the agent does: {error}. Nothing was written"
         ) from error
+
+
+def steps_together(policy: Policy, parity: dict[str, np.ndarray]) -> int | None:
+    """Fewest steps from a beginning in which the policy, left to itself, acts as the agent.
+
+    It then is `APART` from the agent's action; None where it never is. Roundings grow in the loop
+    of state and action; the observations are recorded and do not follow the actions.
+    """
+    ends = policy.contract["action"]
+    half = (np.array(ends["high"]) - np.array(ends["low"])) / 2
+    given = {name[6:]: parity[name] for name in parity if name.startswith("input/")}
+    policy.reset()
+    age, fewest = np.zeros(policy.rows, int), None
+    for step, wanted in enumerate(parity["wanted/action"]):
+        action = policy.step(**{name: values[step] for name, values in given.items()})["action"]
+        age = np.where(given["is_first"][step], 0, age + 1)
+        ages = age[(np.abs(action - wanted) / half).max(1) > APART]
+        fewest = min([*ages.tolist(), *([] if fewest is None else [fewest])], default=None)
+    return fewest
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,8 @@ def _tried(contract: Mapping[str, Any]) -> list[str]:
         f"* PyTorch and {runtime} on {steps} steps of {rows} rows, from {parity['source']}, with "
         f"{parity['resets']} resets and {parity['skill_switches']} skill switches, each step from "
         f"equal states: actions differ by at most {worst['action']:.1e} of half their range, the "
-        f"state by {worst['deter']:.1e}; allowed are {parity['tolerance']:.0e}. Over many steps "
-        "roundings can grow.",
+        f"state by {worst['deter']:.1e}; allowed are {parity['tolerance']:.0e}.",
+        f"* {together(parity)}",
         f"* The likeliest classes and skills were equal in all steps but {len(ties)} near ties "
         f"(gap below {parity['tie']:.0e})."
         if ties
@@ -94,6 +94,18 @@ def _tried(contract: Mapping[str, Any]) -> list[str]:
         f"* One call with one row and one thread, on the machine that exported: "
         f"{shown['exported']}; `Session.act` there: {shown['Session.act']}.",
     ]
+
+
+def together(parity: Mapping[str, Any]) -> str:
+    """How long the policy acts as the agent when both carry on their own state, in words."""
+    kept, apart = parity["steps_together"], f"{parity['apart']:.0%} of half their range"
+    if kept is None:
+        return f"With its own state carried on, its actions stay within {apart} of the agent's."
+    return (
+        f"With its own state carried on, its actions are the agent's for {kept} steps or more, and "
+        f"then can be more than {apart} away: in the loop of state and action roundings grow. Both "
+        "are right. Episodes differ; compare means."
+    )
 
 
 def _not_tried(contract: Mapping[str, Any], skills: Mapping[str, Any]) -> list[str]:

@@ -18,9 +18,10 @@ Config = TypeVar("Config", bound=RunConfig)
 def as_begun(config: Config) -> Config:
     """The configuration with what the run in its folder did where there was no option for it.
 
-    Only where the preset gives another value today, or gave one before; what a user asks for
-    besides is left, and refused where the run is opened. A run that was resumed once has written
-    down what it did, and goes on so as well. Raises UsageError for a damaged run.
+    Only where the value asked for is what the preset gives today, be it typed or not, and the run
+    has what an older version or preset gave. Anything else is left, and refused where the run is
+    opened. A run that was resumed once has written down what it did, and goes on so as well.
+    Raises UsageError for a damaged run.
     """
     run = RunFolder(config.run_dir)
     if not run.config_path.exists():
@@ -32,7 +33,12 @@ def as_begun(config: Config) -> Config:
         began = found.get(name, old)
         known = began in (old, earlier.get(name, old))
         if known and wanted[name] != began and wanted[name] == preset_value(config, name):
-            log.info("this run began with %s %s and goes on so", name, began)
+            log.info(
+                "this run began with %s %s and goes on so; for %s begin another with --run-dir",
+                name,
+                began,
+                wanted[name],
+            )
             config = _with(config, name, began)
     return config
 

@@ -15,7 +15,7 @@ from choreo.errors import ChoreoError, StorageError, UsageError
 from choreo.export import Exported, Extras, Settings, parity
 from choreo.export.act import Policy
 from choreo.export.folder import export
-from choreo.export.parity import NotTheSame
+from choreo.export.parity import NotTheSame, steps_together
 from choreo.export.run import replay
 from choreo.export.skills import skills_file
 from choreo.export.step import RESERVED, observation_names
@@ -226,38 +226,83 @@ def test_a_near_tie_is_told_and_anything_else_refused(whole: Path) -> None:
 
 
 class Growing:
-    """The logistic map in 32 bits; it may forget to remember."""
+    """Logistic maps: a policy in 32 bits whose state, class and action all decide the next step."""
 
-    contract: ClassVar[dict[str, Any]] = {
-        "action": {"high": [1.0], "low": [-1.0]},
-        "feedback": {"deter": "next_deter"},
-    }
+    contract: ClassVar[dict[str, Any]] = {"action": {"high": [1.0], "low": [-1.0]}}
+    rows = 1
 
-    def __init__(self, remembers: bool = True) -> None:
-        self.state, self.remembers = {"deter": np.full((1, 1), 0.3, np.float32)}, remembers
+    def __init__(self, kind: Any = np.float32, **wrong: Any) -> None:
+        self.kind, self.wrong = kind, wrong
+        self.reset()
 
-    def step(self) -> dict[str, np.ndarray]:
-        x = self.state["deter"].astype(np.float32)
-        after = np.float32(3.9) * x * (1 - x)
-        self.state = {"deter": after if self.remembers else x}
-        return {"action": after, "next_deter": after, "next_stoch": np.ones((1, 1, 1))}
+    def reset(self) -> None:
+        stoch, start = np.array([[[1, 0]]], self.kind), np.full((1, 1), 0.3, self.kind)
+        self.state = {"deter": start, "stoch": stoch, "previous_action": start}
+
+    def step(self, is_first: Any = None) -> dict[str, np.ndarray]:
+        seen = {name: value.astype(self.kind) for name, value in self.state.items()}
+        x = (seen["deter"] + seen["previous_action"]) / 2
+        after = (seen["stoch"][:, 0] @ np.array([[3.9], [3.8]], self.kind)) * x * (1 - x)
+        likeliest = (after > 0.5).astype(int)
+        stoch = np.eye(2, dtype=self.kind)[likeliest]
+        self.state = {"deter": after, "stoch": stoch, "previous_action": after} | self.wrong
+        return {"action": after, "next_deter": after, "next_stoch": stoch}
 
 
-def test_roundings_may_grow_over_steps_and_what_is_remembered_must_be_what_was_put_out() -> None:
-    x, wanted = 0.3, []
-    for _ in range(100):
-        x = 3.9 * x * (1 - x)
-        wanted.append([[x]])
-    parity = {"margin": np.ones((100, 1, 1)), "wanted/chosen": np.zeros((100, 1, 1), int)}
-    parity |= {"wanted/action": np.array(wanted), "wanted/deter": np.array(wanted)}
-    alone = Growing()
-    assert abs([alone.step()["action"].item() for _ in range(100)][-1] - x) > 0.01
-    assert max(replay(Growing(), parity)["largest_difference"].values()) < 1e-6
-    with pytest.raises(ValueError, match="step 0: the deter remembered is not the next_deter"):
-        replay(Growing(remembers=False), parity)
-    parity["wanted/action"][40] += 2e-4
+def grown(steps: int = 100, tie: int = -1) -> dict[str, np.ndarray]:
+    """Steps of an agent in 64 bits; at `tie` it takes the other class."""
+    agent, parity = Growing(np.float64), {"margin": np.ones((steps, 1, 1))}
+    found = []
+    for step in range(steps):
+        found.append(agent.step())
+        if step == tie:
+            found[-1]["next_stoch"] = agent.state["stoch"] = agent.state["stoch"][..., ::-1]
+            parity["margin"][step] = 1e-6
+    parity["wanted/action"] = np.stack([one["action"] for one in found])
+    parity["wanted/deter"] = np.stack([one["next_deter"] for one in found])
+    parity["wanted/chosen"] = np.stack([one["next_stoch"].argmax(-1) for one in found])
+    return parity
+
+
+@pytest.mark.parametrize("tie", [-1, 40])
+def test_roundings_may_grow_over_steps_and_every_step_begins_where_the_agent_is(tie: int) -> None:
+    alone, parity = Growing(), grown(tie=tie)
+    apart = [abs(alone.step()["action"] - wanted).item() for wanted in parity["wanted/action"]]
+    assert max(apart[-20:]) > 0.1
+    found = replay(Growing(), parity)
+    assert max(found["largest_difference"].values()) < 1e-6
+    assert found["near_ties"] == ([] if tie < 0 else [[tie, 0]])
+    parity["wanted/action"][-1] += 2e-4
     with pytest.raises(ValueError, match=r"action differs by up to 0\.0002; allowed"):
         replay(Growing(), parity)
+
+
+def test_how_long_a_policy_left_to_itself_acts_as_its_agent() -> None:
+    parity = grown(60)
+    apart = np.abs(np.array([Growing().step()["action"]]) - parity["wanted/action"][:1]).item()
+    assert apart < 1e-6
+    alone = Growing()
+    steps = [abs(alone.step()["action"] - w).item() > 0.01 for w in parity["wanted/action"]]
+    first = np.zeros((60, 1), bool)
+    first[0] = True
+    assert steps_together(alone, parity | {"input/is_first": first}) == steps.index(True) > 10
+    same = {name: value[:5] for name, value in parity.items()}
+    assert steps_together(alone, same | {"input/is_first": first[:5]}) is None
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "deter": ({"deter": np.full((1, 1), 0.3, np.float32)}, "deter differs by up to"),
+    "action": ({"previous_action": np.full((1, 1), 0.3)}, "action differs by up to"),
+    "classes": ({"stoch": np.array([[[0.1, 0.9]]])}, "step 0: the classes remembered"),
+    "nan": ({"deter": np.full((1, 1), np.nan)}, "deter differs by up to nan"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_remembered_has_to_be_what_the_agent_remembers(name: str) -> None:
+    wrong, message = WRONG[name]
+    with pytest.raises(ValueError, match=message):
+        replay(Growing(**wrong), grown())
 
 
 def test_names_of_observations_that_a_step_has_itself_are_changed() -> None:

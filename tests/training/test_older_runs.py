@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from choreo.config import LATER_OPTIONS, MAY_CHANGE, FinetuneConfig, OfflineConfig
+from choreo.errors import UsageError
 from choreo.presets import apply_preset
 from choreo.record import open_run
 from choreo.record.run_folder import flatten
@@ -49,6 +50,15 @@ def test_a_fine_tuning_with_laptop_as_it_once_was_resumes_twice_as_it_began(
         begun = as_begun(config)
         assert begun == replace(config, adaptation=plain)
         open_run(config.run_dir, begun.to_json(), MAY_CHANGE, LATER_OPTIONS)
+
+
+def test_what_no_preset_ever_gave_is_left_and_refused(tmp_path: Path) -> None:
+    config = apply_preset(FinetuneConfig(env="walker_run", run_dir=tmp_path / "run"), "laptop")
+    own = replace(config, adaptation=replace(config.adaptation, reward_weight=10.0))
+    open_run(config.run_dir, own.to_json())
+    assert as_begun(config) == config
+    with pytest.raises(UsageError, match=r"reward_weight"):
+        open_run(config.run_dir, as_begun(config).to_json(), MAY_CHANGE, LATER_OPTIONS)
 
 
 def test_a_run_of_recorded_data_goes_on_with_all_of_them(tmp_path: Path) -> None:
