@@ -102,7 +102,7 @@ def check(policy: Policy, parity: dict[str, np.ndarray]) -> dict[str, Any]:
         ) from error
 
 
-def steps_together(policy: Policy, parity: dict[str, np.ndarray]) -> int | None:
+def steps_together(policy: Any, parity: dict[str, np.ndarray]) -> int | None:
     """Fewest steps from a beginning in which the policy, left to itself, acts as the agent.
 
     It then is `APART` from the agent's action; None where it never is. Roundings grow in the loop
@@ -112,13 +112,12 @@ def steps_together(policy: Policy, parity: dict[str, np.ndarray]) -> int | None:
     half = (np.array(ends["high"]) - np.array(ends["low"])) / 2
     given = {name[6:]: parity[name] for name in parity if name.startswith("input/")}
     policy.reset()
-    age, fewest = np.zeros(policy.rows, int), None
+    age, parted = np.zeros(policy.rows, int), list[int]()
     for step, wanted in enumerate(parity["wanted/action"]):
         action = policy.step(**{name: values[step] for name, values in given.items()})["action"]
         age = np.where(given["is_first"][step], 0, age + 1)
-        ages = age[(np.abs(action - wanted) / half).max(1) > APART]
-        fewest = min([*ages.tolist(), *([] if fewest is None else [fewest])], default=None)
-    return fewest
+        parted += age[(np.abs(action - wanted) / half).max(1) > APART].tolist()
+    return min(parted, default=None)
 
 
 @dataclass(frozen=True)
