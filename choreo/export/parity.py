@@ -92,6 +92,11 @@ def _inputs(step: PolicyStep, recorded: Recorded) -> dict[str, np.ndarray]:
     return {f"input/{name}": own[name] if name in own else others[name] for name in wanted}
 
 
+def _given(parity: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inputs of all steps by their names."""
+    return {k.removeprefix("input/"): v for k, v in parity.items() if k.startswith("input/")}
+
+
 def check(policy: Policy, parity: dict[str, np.ndarray]) -> dict[str, Any]:
     """What `run.py` finds; raises NotTheSame where the two do not agree."""
     try:
@@ -110,7 +115,7 @@ def steps_together(policy: Any, parity: dict[str, np.ndarray]) -> int | None:
     """
     ends = policy.contract["action"]
     half = (np.array(ends["high"]) - np.array(ends["low"])) / 2
-    given = {name[6:]: parity[name] for name in parity if name.startswith("input/")}
+    given = _given(parity)
     policy.reset()
     age, parted = np.zeros(policy.rows, int), list[int]()
     for step, wanted in enumerate(parity["wanted/action"]):
@@ -143,9 +148,7 @@ def latencies(
     agent: Agent, step: PolicyStep, policy: Policy, parity: dict[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
     """Of the exported policy and of `Session.act`, both with one row and one thread."""
-    given = {
-        name.removeprefix("input/"): parity[name] for name in parity if name.startswith("input/")
-    }
+    given = _given(parity)
     own = {key: given[name] for key, name in step.names.items()}
     session, steps = agent.session(1), len(parity["margin"])
 
