@@ -157,21 +157,40 @@ def test_every_command_and_option_shown_exists(capsys: pytest.CaptureFixture[str
 
 
 def _links(page: Path) -> list[str]:
-    """Targets of the relative links and pictures of a page, without their anchors."""
+    """Targets of the relative links and pictures of a page, with their anchors."""
     targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-    local = [target.split("#")[0] for target in targets if not target.startswith("http")]
-    return [target for target in local if target]
+    return [target for target in targets if not target.startswith("http")]
+
+
+def _anchors(page: Path) -> set[str]:
+    """What a page's headings are linked by: their words in lower case, joined by hyphens."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
 
 
 def test_every_local_link_leads_somewhere() -> None:
-    dead = [f"{p.name}: {link}" for p in PAGES for link in _links(p) if not _exists(p, link)]
+    pages = [*PAGES, ROOT / "packs" / "README.md"]
+    dead = [
+        f"{p.name}: {link}" for p in pages for link in _links(p) if not _leads_somewhere(p, link)
+    ]
     assert dead == []
 
 
-def _exists(page: Path, link: str) -> bool:
-    return (page.parent / link).exists()
+def test_a_link_to_a_heading_that_is_not_there_leads_nowhere(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# What `it` does, twice\n")
+    assert _leads_somewhere(page, "#what-it-does-twice")
+    assert _leads_somewhere(page, "page.md")
+    assert not _leads_somewhere(page, "page.md#what-it-did")
+    assert not _leads_somewhere(page, "other.md")
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
-    linked = {Path(link).name for link in _links(ROOT / "README.md")}
+    linked = {Path(link.split("#")[0]).name for link in _links(ROOT / "README.md")}
     assert {page.name for page in PAGES[1:]} <= linked
