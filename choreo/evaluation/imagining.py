@@ -15,7 +15,6 @@ from choreo.evaluation.imagined import decode
 from choreo.evaluation.performance import FILM_SIZE, film_pace
 from choreo.evaluation.pictures import side_by_side
 from choreo.evaluation.rollouts import acting_seed
-from choreo.evaluation.windows import CONTEXT, to_batch
 from choreo.record import derive_seed, episode_seed
 from choreo.record.progress import Tell, silent
 from choreo.replay import Replay
@@ -94,23 +93,6 @@ def start_of_replay(agent: Agent, replay: Replay, seed: int) -> Start:
     stream, index = places[int(rng.integers(len(places)))]
     steps = replay.read(stream, index, index + 1)
     return start_of_observation(agent, {k: steps[k][0] for k in agent.spec.observations}, seed)
-
-
-@torch.no_grad()
-def start_of_frame(agent: Agent, replay: Replay, stream: int, index: int, seed: int) -> Start:
-    """The state at a recorded step, after the model saw up to 15 steps that led there."""
-    first = max(int(replay.bounds()[0][stream]), index + 1 - CONTEXT)
-    steps = replay.read(stream, first, index + 1)
-    begins = np.flatnonzero(steps["is_first"])
-    last = int(begins[-1]) if len(begins) else 0
-    window = {key: steps[key][last:] for key in (*agent.spec.observations, "action")}
-    batch = to_batch(agent, [window])
-    generator = _generator(agent, seed, "recorded frame")
-    model = agent.world_model
-    embed = model.embed(batch.observation)
-    posterior, _ = model.rssm.observe(embed, batch.action, batch.is_first, generator)
-    observation = {key: window[key][-1] for key in agent.spec.observations}
-    return Start(posterior[:, -1], observation)
 
 
 def _episode_starts(replay: Replay) -> list[tuple[int, int]]:

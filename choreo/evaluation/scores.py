@@ -27,18 +27,6 @@ URLB_EXPERT = {
 }
 
 
-def normalised_score(task: str, score: float) -> float:
-    """Score as a share of the URLB expert's.
-
-    Raises UsageError for a task that has no such number.
-    """
-    if task not in URLB_EXPERT:
-        raise UsageError(
-            f"{task} has no expert's return to divide by; there is one for {', '.join(URLB_EXPERT)}"
-        )
-    return score / URLB_EXPERT[task]
-
-
 def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval | None:
     """Student's t interval of the mean of (n,) values; None for fewer than two."""
     data = np.asarray(values, np.float64)

@@ -30,24 +30,6 @@ class Every:
         self._passed = state["passed"]
 
 
-class Until:
-    """True while the count is below `until`; None is for ever."""
-
-    def __init__(self, until: int | None) -> None:
-        self.until = until
-
-    def __call__(self, count: int) -> bool:
-        """Whether `count` is still below the limit."""
-        return self.until is None or count < self.until
-
-    def state(self) -> dict[str, int]:
-        """Nothing to record; here so that all clocks are handled alike."""
-        return {}
-
-    def restore(self, state: Mapping[str, int]) -> None:
-        """Nothing to put back."""
-
-
 class Minutes:
     """True once `minutes` have passed since `restart`; 0 is never true.
 

@@ -18,12 +18,10 @@ from choreo.evaluation.imagining import (
     imagine,
     imagine_skills,
     one_skill,
-    start_of_frame,
     start_of_replay,
     start_of_reset,
 )
 from choreo.evaluation.performance import perform
-from choreo.record import derive_seed
 from choreo.replay import Replay
 
 SCORE = Score((Move(2, 3), Move(0, 2)), seed=3)
@@ -119,23 +117,6 @@ def test_recorded_starts_are_beginnings_of_episodes(agent: Agent, replay: Replay
     for seed in range(5):
         seen = start_of_replay(agent, replay, seed).observation["observation"]
         assert (firsts == seen).all(1).any()
-
-
-def test_a_recorded_frame_is_seen_with_what_led_there(agent: Agent, replay: Replay) -> None:
-    start = start_of_frame(agent, replay, 1, 27, 0)
-    steps = replay.read(1, 20, 28)  # its episode began at 20
-    np.testing.assert_array_equal(start.observation["observation"], steps["observation"][-1])
-    model, first = agent.world_model, torch.zeros(1, 8, dtype=torch.bool)
-    first[:, 0] = True
-    embed = model.embed({"observation": torch.as_tensor(steps["observation"])[None]})
-    action = torch.as_tensor(steps["action"])[None]
-    generator = torch.Generator().manual_seed(derive_seed(0, "recorded frame"))
-    with torch.no_grad():
-        states, _ = model.rssm.observe(embed, action, first, generator)
-    torch.testing.assert_close(start.state.deter, states.deter[:, -1])
-    alone = start_of_frame(agent, replay, 1, 20, 0).state  # the first of its episode
-    torch.testing.assert_close(alone.deter, states.deter[:, 0])
-    assert not torch.allclose(alone.deter, start.state.deter)
 
 
 def test_all_skills_are_imagined_at_once(agent: Agent) -> None:

@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from choreo.training.schedule import Every, Minutes, Ratio, Until
+from choreo.training.schedule import Every, Minutes, Ratio
 
 counts = st.lists(st.integers(0, 50), max_size=30).map(lambda steps: list(accumulate(steps)))
 
@@ -41,11 +41,6 @@ def test_minutes_count_from_the_last_restart() -> None:
     assert [at(600), at(601)] == [False, True] and not never()
 
 
-def test_until() -> None:
-    assert [Until(3)(n) for n in (0, 2, 3, 4)] == [True, True, False, False]
-    assert Until(None)(10**12)
-
-
 def test_ratio_by_hand() -> None:
     ratio = Ratio(10, start=100)
     given = [ratio(n) for n in (0, 99, 100, 109, 110, 115, 150, 150)]
@@ -63,7 +58,7 @@ def test_the_number_of_updates_depends_on_the_count_only(
     assert total == max(0, last - start) // every
 
 
-@pytest.mark.parametrize("make", [lambda: Every(7), lambda: Ratio(7, 20), lambda: Until(40)])
+@pytest.mark.parametrize("make", [lambda: Every(7), lambda: Ratio(7, 20)])
 @given(counts, st.integers(0, 30))
 def test_a_restored_clock_goes_on_as_if_nothing_had_happened(
     make: Callable[[], Any], counts: list[int], cut: int
