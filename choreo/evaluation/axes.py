@@ -13,7 +13,6 @@ Kind = Literal["coordinates", "embedding"]
 TOLD = 0.9  # share of a coordinate's variance from which on an observation tells it [ours]
 ANGLES = ("angle", "elbow", "pitch", "shoulder")  # coordinates that go round, in radians
 FLOOR = 0.02  # of the largest deviation; smaller ones count as that large [ours]
-TURN = 3.2  # radians; what goes further is no angle in (-pi, pi]
 RIDGE = 1e-6  # share of the data's variance that keeps the linear map small [ours]
 
 

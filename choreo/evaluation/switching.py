@@ -22,8 +22,6 @@ MOST = 16  # skills in the matrix, as their pairs grow with the square [ours]
 CHAIN = 9  # pairs that one episode plays at most [ours]
 STAGE = "playing skill after skill"
 
-Pair = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Switching:

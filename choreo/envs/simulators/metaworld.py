@@ -34,7 +34,6 @@ TASKS = (
 FRAMES = 500  # of an episode [upstream and the authors: 250 steps of 2 frames]
 CAMERA = "corner2"
 CAMERA_POSITION = (0.75, 0.075, 0.7)  # m [the authors]
-ACTION_REPEAT = 2  # [the authors]
 
 _SIZE = 39  # hand, gripper, objects: of this frame (18) and the one before (18); the goal (3)
 # Numbers of mjtWarning: MuJoCo begins from a new state after one of these.
