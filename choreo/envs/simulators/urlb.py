@@ -27,7 +27,6 @@ _INF = float("inf")
 # Walker (url_benchmark walker.py): 25 s of 0.025 s, full reward at angular momentum 5.
 _WALKER_SECONDS = 25
 _WALKER_TIMESTEP = 0.025
-_WALKER_STAND_HEIGHT = 1.2
 _SPIN_MOMENTUM = 5.0
 
 # Quadruped (url_benchmark quadruped.py): 20 s of 0.02 s, floor of half-width 20 x 0.5 m.
