@@ -1,10 +1,10 @@
 """Skills against from scratch, all tasks: `python benchmarks/aggregate_table.py TABLE [METHOD]`.
 
-TABLE is what `export_table.py` wrote; METHOD (skills) is put beside scratch, on the tasks that both
-have. Prints the interquartile mean of the shares of the expert's return: over runs, with a
-bootstrap of the runs of each task (Agarwal et al. 2021; a task with one run is not drawn anew, so
-it is narrow), and over the means of the tasks, with a bootstrap of the tasks, which both methods
-share.
+TABLE is what `export_table.py` wrote: final returns, or the curves, of which each run counts with
+the mean of its evaluations. METHOD (skills) is put beside scratch, on the tasks that both have.
+Prints the interquartile mean of the shares of the expert's return: over runs, with a bootstrap of
+the runs of each task (Agarwal et al. 2021; a task with one run is not drawn anew, so it is narrow),
+and over the means of the tasks, with a bootstrap of the tasks, which both methods share.
 """
 
 import csv
@@ -25,14 +25,18 @@ from choreo.evaluation.scores import URLB_EXPERT
 
 def main(table: Path, method: str = "skills") -> None:
     """Print both kinds of interquartile means and the difference over tasks."""
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
     with table.open(newline="") as file:
         for row in csv.DictReader(file):
             if row["method"] in (method, "scratch"):
-                scores = found.setdefault(row["task"], {}).setdefault(row["method"], [])
-                scores.append(float(row["return"]) / URLB_EXPERT[row["task"]])
+                seeds = found.setdefault(row["task"], {}).setdefault(row["method"], {})
+                score = float(row["return"]) / URLB_EXPERT[row["task"]]
+                seeds.setdefault(row["seed"], []).append(score)
     both = [task for task in found.values() if len(task) == 2]
-    runs = {name: [np.array(task[name]) for task in both] for name in (method, "scratch")}
+    runs = {
+        name: [np.array([np.mean(run) for run in task[name].values()]) for task in both]
+        for name in (method, "scratch")
+    }
     means = {name: task_means(scores) for name, scores in runs.items()}
     drawn = np.random.default_rng(0).integers(len(both), size=(RESAMPLES, len(both)))
     resampled = {name: interquartile_mean([of[drawn]]) for name, of in means.items()}
