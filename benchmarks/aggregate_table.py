@@ -33,6 +33,8 @@ def main(table: Path, method: str = "skills") -> None:
                 score = float(row["return"]) / URLB_EXPERT[row["task"]]
                 seeds.setdefault(row["seed"], []).append(score)
     both = [task for task in found.values() if len(task) == 2]
+    if not both:
+        sys.exit(f"{table} has no task with both {method} and scratch")
     runs = {
         name: [np.array([np.mean(run) for run in task[name].values()]) for task in both]
         for name in (method, "scratch")
@@ -54,11 +56,13 @@ def main(table: Path, method: str = "skills") -> None:
 def shown(interval: tuple[float, float] | np.ndarray | None) -> str:
     """Both ends in brackets."""
     return (
-        "(no task has two runs)"
+        "(no interval: one run a task)"
         if interval is None
         else f"({interval[0]:.2f} to {interval[1]:.2f})"
     )
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), *sys.argv[2:])

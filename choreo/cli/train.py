@@ -31,8 +31,8 @@ from choreo.training import pretrain as run_pretrain
 Config = TypeVar("Config", bound=RunConfig)
 
 NOTHING_LEARNED = (
-    "warning: {path} ended with 0 updates, so nothing was learned: the random frames at the start "
-    "took all of them, or no episode held a whole sequence. Give more --frames, fewer "
+    "warning: {path} ended with 0 updates, so nothing was learned: the frames before learning "
+    "begins took all of them, or no episode held a whole sequence. Give more --frames, fewer "
     "--training.random-frames, or a shorter --training.length"
 )
 

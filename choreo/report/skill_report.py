@@ -198,7 +198,8 @@ def _hit_section(report: SkillReport) -> Section:
     ]
     text = (
         f"Hit rate: the share of steps, after the first {SKIPPED}, at which the code nearest to "
-        "the model's state is the commanded one. Predictability: how often a simple classifier, "
+        "the model's state is the commanded one (with DIAYN, which has no codes: at which its own "
+        "discriminator names the commanded skill). Predictability: how often a simple classifier, "
         f"tested on episodes it has not seen, names the skill from a single observation"
         f"{SINGLE_IS[report.settings.seen]}."
     )
